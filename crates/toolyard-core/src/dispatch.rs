@@ -1,0 +1,508 @@
+//! The only door to a tool.
+//!
+//! Look up, parse, name the accesses, ask the policy and then the user, write the intent, run
+//! with deadline, cancellation and panic isolation, write the outcome.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt as _;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use toolyard_policy::{Access, Call, Decision, Outcome, Policy, Verdict};
+
+use crate::{
+    Answer, Approval, ApprovalFallback, ApprovalRequest, Context, Granted, Limits, Sealer, Stop, ToolDefinition, ToolError, Toolset,
+    audit::{self, AuditError, AuditSink, Finish, Intent, NoAudit},
+    input,
+    tool::{DynTool, ParsedCall},
+};
+
+/// How long a stopped call may take to notice; what it did is then known for the audit trail.
+const STOP_GRACE: Duration = Duration::from_millis(250);
+
+/// Owns all tools and calls them.
+pub struct Dispatcher {
+    tools: Vec<Arc<dyn DynTool>>,
+    by_name: HashMap<&'static str, usize>,
+    policy: Arc<Policy>,
+    audit: Arc<dyn AuditSink>,
+    limits: Arc<Limits>,
+    sealer: Arc<Sealer>,
+    running: Semaphore,
+    calls: AtomicU64,
+}
+
+/// Puts a [`Dispatcher`] together.
+pub struct DispatcherBuilder {
+    tools: Toolset,
+    policy: Arc<Policy>,
+    audit: Arc<dyn AuditSink>,
+    limits: Limits,
+    sealer: Option<Arc<Sealer>>,
+}
+
+/// A call that never reached a tool; a JSON-RPC error, not a result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No such tool, or none this principal may see.
+    #[error("unknown tool `{name}`{}", .nearest.as_ref().map(|n| format!(", did you mean `{n}`?")).unwrap_or_default())]
+    UnknownTool {
+        /// What was asked for.
+        name: String,
+        /// The tool that is nearest in spelling.
+        nearest: Option<&'static str>,
+    },
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum CallOutcome {
+    /// An answer, successful or not.
+    Done(Answer),
+    /// The user has to be asked by the client, which then repeats the call.
+    NeedsApproval(Box<ApprovalRequest>),
+}
+
+/// A tool as `tools/list` shows it to one principal.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedTool<'a> {
+    /// The definition.
+    pub definition: &'a ToolDefinition,
+    /// Whether calling it asks the user, judged by the tool alone.
+    pub asks: bool,
+}
+
+/// What would happen to a call.
+#[derive(Debug)]
+pub struct Explanation {
+    /// What it would touch, one line each.
+    pub accesses: Vec<String>,
+    /// What the policy says.
+    pub decision: Decision,
+}
+
+impl DispatcherBuilder {
+    /// Writes the audit trail here; the default keeps none.
+    #[must_use]
+    pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.audit = sink;
+        self
+    }
+
+    /// Replaces the default limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Seals cursors with this key instead of one that ends with the process.
+    #[must_use]
+    pub fn sealer(mut self, sealer: Arc<Sealer>) -> Self {
+        self.sealer = Some(sealer);
+        self
+    }
+
+    /// # Errors
+    /// When two tools share a name, a name is malformed, or the kernel gives no random key.
+    pub fn build(self) -> std::io::Result<Dispatcher> {
+        let tools = self.tools.tools;
+        let mut by_name = HashMap::with_capacity(tools.len());
+        for (at, tool) in tools.iter().enumerate() {
+            let name = tool.definition().name;
+            let well_formed = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            if !well_formed || by_name.insert(name, at).is_some() {
+                return Err(std::io::Error::other(format!("tool name `{name}` is malformed or taken")));
+            }
+        }
+        let sealer = match self.sealer {
+            Some(sealer) => sealer,
+            None => Arc::new(Sealer::random()?),
+        };
+        Ok(Dispatcher {
+            tools,
+            by_name,
+            policy: self.policy,
+            audit: self.audit,
+            running: Semaphore::new(self.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            limits: Arc::new(self.limits),
+            sealer,
+            calls: AtomicU64::new(1),
+        })
+    }
+}
+
+impl Dispatcher {
+    /// Starts from the tools and the policy that guards them.
+    pub fn builder(tools: Toolset, policy: Arc<Policy>) -> DispatcherBuilder {
+        DispatcherBuilder { tools, policy, audit: Arc::new(NoAudit), limits: Limits::default(), sealer: None }
+    }
+
+    /// The tools that may be called at all, in registration order.
+    pub fn tools(&self) -> impl Iterator<Item = ListedTool<'_>> {
+        self.tools.iter().map(|tool| tool.definition()).filter(|definition| self.policy.could_permit(definition.selector())).map(
+            |definition| {
+                let call = Call { tool: definition.selector(), accesses: &[] };
+                ListedTool { definition, asks: self.policy.decide(&call).outcome() == Outcome::Ask }
+            },
+        )
+    }
+
+    /// Seals and opens the handles of this dispatcher.
+    pub const fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
+    /// Says what a call would touch and which rule would decide it; runs nothing.
+    ///
+    /// # Errors
+    /// [`CallError`] for an unknown tool; a [`ToolError`] inside when the arguments can't be used.
+    pub fn explain(&self, tool: &str, arguments: Map<String, Value>, cx: &Context) -> Result<Result<Explanation, ToolError>, CallError> {
+        let tool = self.look_up(tool)?;
+        Ok(tool.parse(arguments).and_then(|parsed| parsed.access(cx)).map(|accesses| Explanation {
+            decision: self.decide(tool.definition(), &accesses),
+            accesses: accesses.iter().map(described).collect(),
+        }))
+    }
+
+    /// Calls a tool.
+    ///
+    /// # Errors
+    /// [`CallError`] for an unknown tool; everything else is an answer.
+    pub async fn call(&self, tool: &str, arguments: Option<Map<String, Value>>, cx: &Context) -> Result<CallOutcome, CallError> {
+        let started = Instant::now();
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let tool = match self.look_up(tool) {
+            Ok(tool) => tool,
+            Err(unknown) => {
+                let shown = &tool[..tool.floor_char_boundary(80)];
+                let refused = Refused { tool: shown, effect: None, rule: "unknown tool" };
+                self.note_refusal(number, cx, &refused, started);
+                return Err(unknown);
+            }
+        };
+        let call = OneCall { dispatcher: self, definition: tool.definition(), cx, number, started };
+        Ok(call.run(tool.as_ref(), arguments.unwrap_or_default()).await)
+    }
+
+    fn look_up(&self, name: &str) -> Result<&Arc<dyn DynTool>, CallError> {
+        self.by_name.get(name).and_then(|at| self.tools.get(*at)).ok_or_else(|| CallError::UnknownTool {
+            name: crate::text::show(&name[..name.floor_char_boundary(80)]).into_owned(),
+            nearest: input::nearest(name, self.tools().map(|tool| tool.definition.name))
+                .and_then(|near| self.by_name.get_key_value(near).map(|(name, _)| *name)),
+        })
+    }
+
+    fn decide(&self, definition: &ToolDefinition, accesses: &[Access]) -> Decision {
+        self.policy.decide(&Call { tool: definition.selector(), accesses })
+    }
+
+    /// Calls that fail before the policy is asked are in the trail as well.
+    fn note_refusal(&self, number: u64, cx: &Context, refused: &Refused<'_>, started: Instant) {
+        let intent = Intent {
+            call: number,
+            principal: cx.principal.name(),
+            request: &cx.request,
+            tool: refused.tool,
+            effect: refused.effect,
+            accesses: &[],
+            decision: Outcome::Deny,
+            rule: refused.rule,
+            origin: None,
+        };
+        let finish = Finish { call: number, result: refused.rule, approval: None, micros: micros_since(started), bytes: 0 };
+        if let Err(error) = self.audit.intent(&intent).and_then(|()| self.audit.finish(&finish)) {
+            tracing::error!(%error, "a refused call is missing from the audit trail");
+        }
+    }
+}
+
+impl fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher").field("tools", &self.by_name.keys()).finish_non_exhaustive()
+    }
+}
+
+struct Refused<'a> {
+    tool: &'a str,
+    effect: Option<toolyard_policy::Effect>,
+    rule: &'a str,
+}
+
+/// One call on its way through the pipeline.
+struct OneCall<'a> {
+    dispatcher: &'a Dispatcher,
+    definition: &'a ToolDefinition,
+    cx: &'a Context,
+    number: u64,
+    started: Instant,
+}
+
+impl OneCall<'_> {
+    async fn run(&self, tool: &dyn DynTool, arguments: Map<String, Value>) -> CallOutcome {
+        if let Err(error) = self.check_size(&arguments) {
+            return self.refuse("input too large", &error);
+        }
+        // Consent holds for exactly these arguments; hashing them is only needed when it is asked.
+        let for_digest = self.may_ask().then(|| arguments.clone());
+        let (parsed, accesses) = match self.prepare(tool, arguments) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refuse(error.kind().as_str(), &error),
+        };
+        let decision = self.dispatcher.decide(self.definition, &accesses);
+        let mut approval = None;
+        match &decision {
+            Decision::Allow(_) => {}
+            Decision::Deny(verdict) => return self.deny(&accesses, &decision, verdict, None),
+            Decision::Ask(verdict) => {
+                let request = self.approval_request(&accesses, verdict, &for_digest.unwrap_or_default());
+                match self.ask(&request).await {
+                    Consent::Given(how) => approval = Some(how),
+                    Consent::Refused(how) => return self.deny(&accesses, &decision, verdict, Some(how)),
+                    Consent::Pending => return CallOutcome::NeedsApproval(Box::new(request)),
+                }
+            }
+        }
+        self.perform(parsed, &accesses, &decision, approval).await
+    }
+
+    fn check_size(&self, arguments: &Map<String, Value>) -> Result<(), ToolError> {
+        let cap = self.dispatcher.limits.max_input_bytes;
+        let size: usize = arguments.iter().map(|(name, value)| name.len() + size_of(value)).sum();
+        if size > cap {
+            return Err(ToolError::limit_exceeded(format!("the arguments hold {size} bytes, the limit is {cap}"))
+                .with_hint("send less in one call"));
+        }
+        Ok(())
+    }
+
+    fn may_ask(&self) -> bool {
+        self.definition.effect != toolyard_policy::Effect::Read
+    }
+
+    fn prepare<'t>(
+        &self,
+        tool: &'t dyn DynTool,
+        arguments: Map<String, Value>,
+    ) -> Result<(Box<dyn ParsedCall + 't>, Vec<Access>), ToolError> {
+        isolated(|| {
+            let parsed = tool.parse(arguments)?;
+            let accesses = parsed.access(self.cx)?;
+            Ok((parsed, accesses))
+        })
+    }
+
+    async fn ask(&self, request: &ApprovalRequest) -> Consent {
+        match self.cx.approver.ask(request).await {
+            Approval::Approved => Consent::Given("approved"),
+            Approval::Declined => Consent::Refused("declined"),
+            Approval::Pending => Consent::Pending,
+            Approval::Unavailable => match self.cx.fallback {
+                ApprovalFallback::Host => Consent::Given("host"),
+                ApprovalFallback::Deny => Consent::Refused("unavailable"),
+            },
+        }
+    }
+
+    fn approval_request(&self, accesses: &[Access], verdict: &Verdict, arguments: &Map<String, Value>) -> ApprovalRequest {
+        let accesses: Vec<_> = accesses.iter().map(described).collect();
+        let mut hasher = blake3::Hasher::new();
+        let arguments = Value::Object(arguments.clone()).to_string();
+        for part in [self.cx.principal.name(), self.definition.name, &arguments].into_iter().chain(accesses.iter().map(String::as_str)) {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        ApprovalRequest { tool: self.definition.name.to_owned(), accesses, verdict: verdict.clone(), digest: *hasher.finalize().as_bytes() }
+    }
+
+    /// Writes the intent, runs the tool, writes the outcome.
+    async fn perform(
+        &self,
+        parsed: Box<dyn ParsedCall + '_>,
+        accesses: &[Access],
+        decision: &Decision,
+        approval: Option<&'static str>,
+    ) -> CallOutcome {
+        let writes =
+            self.definition.effect != toolyard_policy::Effect::Read || accesses.iter().any(|a| a.effect != toolyard_policy::Effect::Read);
+        let noted = self.note_intent(accesses, decision);
+        if let (Err(error), true) = (&noted, writes) {
+            return CallOutcome::Done(Answer::error(&unaudited(error)));
+        }
+        // The record travels to the disk while the tool works.
+        let durable = writes.then(|| self.dispatcher.audit.durable());
+        let mut result = self.run_bounded(parsed, accesses).await;
+        if let Some(durable) = durable
+            && let Err(error) = durable.await
+            && result.is_ok()
+        {
+            result = Err(unaudited(&error).with_hint("the change was made; tell the operator to look at the audit trail"));
+        }
+        self.finish(result, approval)
+    }
+
+    async fn run_bounded(&self, parsed: Box<dyn ParsedCall + '_>, accesses: &[Access]) -> Result<Answer, ToolError> {
+        let Self { dispatcher, definition, cx, .. } = self;
+        let timeout = dispatcher.limits.timeout_of(definition.name);
+        let deadline = self.started + timeout;
+        let stop = RaiseOnDrop(Stop::at(deadline));
+        let granted = Granted {
+            context: cx,
+            definition,
+            accesses,
+            policy: &dispatcher.policy,
+            limits: &dispatcher.limits,
+            sealer: &dispatcher.sealer,
+            stop: &stop.0,
+        };
+        let work = async {
+            let _permit = match dispatcher.running.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    dispatcher.running.acquire().await.map_err(|closed| ToolError::internal("the server is closing").with_source(closed))?
+                }
+            };
+            parsed.run(granted).await
+        };
+        let work = AssertUnwindSafe(work).catch_unwind().map(|caught| caught.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
+        let mut work = std::pin::pin!(work);
+        // Most calls are over at the first poll; only the others need a timer.
+        if let Some(result) = work.as_mut().now_or_never() {
+            return result;
+        }
+        let stopped = tokio::select! {
+            biased;
+            result = &mut work => return result,
+            () = cx.cancel.cancelled() => ToolError::cancelled(),
+            () = tokio::time::sleep_until(deadline.into()) => {
+                ToolError::timeout(format!("{} ran longer than {} s", definition.name, timeout.as_secs_f32())).with_hint("narrow the call, or ask the operator to raise the limit")
+            }
+        };
+        stop.0.raise();
+        match tokio::time::timeout(STOP_GRACE, work).await {
+            // It came to its end after all; a change that was made must not be reported as undone.
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(stopped),
+        }
+    }
+
+    fn note_intent(&self, accesses: &[Access], decision: &Decision) -> Result<(), AuditError> {
+        let noted = self.dispatcher.audit.intent(&Intent {
+            call: self.number,
+            principal: self.cx.principal.name(),
+            request: &self.cx.request,
+            tool: self.definition.name,
+            effect: Some(self.definition.effect),
+            accesses,
+            decision: decision.outcome(),
+            rule: decision.rule(),
+            origin: match decision {
+                Decision::Allow(_) => None,
+                Decision::Ask(verdict) | Decision::Deny(verdict) => Some(verdict.origin),
+            },
+        });
+        if let Err(error) = &noted {
+            tracing::error!(%error, tool = self.definition.name, "an intent is missing from the audit trail");
+        }
+        noted
+    }
+
+    fn finish(&self, result: Result<Answer, ToolError>, approval: Option<&'static str>) -> CallOutcome {
+        let answer = result.unwrap_or_else(|error| {
+            if let Some(source) = std::error::Error::source(&error) {
+                tracing::debug!(tool = self.definition.name, %source, "call failed");
+            }
+            Answer::error(&error)
+        });
+        let finish = Finish {
+            call: self.number,
+            result: answer.error_kind().map_or("ok", |kind| kind.as_str()),
+            approval,
+            micros: micros_since(self.started),
+            bytes: answer.len(),
+        };
+        if let Err(error) = self.dispatcher.audit.finish(&finish) {
+            tracing::error!(%error, tool = self.definition.name, "an outcome is missing from the audit trail");
+        }
+        CallOutcome::Done(answer)
+    }
+
+    fn deny(&self, accesses: &[Access], decision: &Decision, verdict: &Verdict, approval: Option<&'static str>) -> CallOutcome {
+        if let Err(error) = self.note_intent(accesses, decision) {
+            tracing::error!(%error, "a denial is missing from the audit trail");
+        }
+        let error = ToolError::denied(verdict);
+        let error = match approval {
+            Some("declined") => error.with_hint("the user said no; ask them what to do instead"),
+            _ => error,
+        };
+        self.finish(Err(error), approval)
+    }
+
+    fn refuse(&self, rule: &str, error: &ToolError) -> CallOutcome {
+        let refused = Refused { tool: self.definition.name, effect: Some(self.definition.effect), rule };
+        self.dispatcher.note_refusal(self.number, self.cx, &refused, self.started);
+        CallOutcome::Done(Answer::error(error))
+    }
+}
+
+enum Consent {
+    Given(&'static str),
+    Refused(&'static str),
+    Pending,
+}
+
+/// Blocking work of a call that is dropped, for whatever reason, is told to stop.
+struct RaiseOnDrop(Stop);
+
+impl Drop for RaiseOnDrop {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+fn isolated<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+/// The payload may quote file contents, so it goes to the log and never into the answer.
+fn panicked(payload: &(dyn std::any::Any + Send)) -> ToolError {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no message"), "a tool panicked");
+    ToolError::internal("the tool failed unexpectedly; this is a defect of the server")
+        .with_hint("try another way, and report it to the operator")
+}
+
+fn unaudited(error: &AuditError) -> ToolError {
+    ToolError::unavailable("the audit trail can't be written, so nothing that changes something runs")
+        .with_hint("tell the operator: the state directory is full or not writable")
+        .with_source(error.clone())
+}
+
+fn described(access: &Access) -> String {
+    let mut line = String::new();
+    audit::describe(access, &mut line);
+    line
+}
+
+fn micros_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 8 + size_of(item)).sum(),
+        Value::Object(object) => object.iter().map(|(name, value)| name.len() + size_of(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
