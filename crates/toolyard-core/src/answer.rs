@@ -85,6 +85,34 @@ impl Answer {
         text
     }
 
+    /// Cuts text beyond `max_bytes`, which only a tool that ignores its budget produces; the last
+    /// line then says so. A structured answer can't be cut and becomes an error.
+    pub(crate) fn capped(mut self, max_bytes: usize) -> Self {
+        if self.text_len() <= max_bytes {
+            return self;
+        }
+        if self.structured.is_some() {
+            return Self::error(
+                &ToolError::limit_exceeded(format!("the answer holds more than {max_bytes} bytes")).with_hint("narrow the call"),
+            );
+        }
+        let mut room = max_bytes;
+        for block in &mut self.blocks {
+            let Block::Text(text) = block else { continue };
+            text.truncate(text.floor_char_boundary(room));
+            room -= text.len();
+        }
+        if let Some(Block::Text(text)) = self.blocks.iter_mut().rev().find(|block| matches!(block, Block::Text(_))) {
+            text.push('\n');
+            Trailer::new().incomplete("output cap, narrow the call").render(text);
+        }
+        self
+    }
+
+    fn text_len(&self) -> usize {
+        self.blocks.iter().map(|block| if let Block::Text(text) = block { text.len() } else { 0 }).sum()
+    }
+
     /// Bytes of all blocks before encoding.
     pub fn len(&self) -> usize {
         self.blocks
@@ -225,6 +253,15 @@ mod tests {
             "a\n[12 of 318 hits in 9 of 74 files; 2 binary files skipped; next cursor=abc; complete=false: deadline 2s]"
         );
         assert_eq!(Answer::text("", &Trailer::new().count(3, 3, "lines")).to_text(), "[3 lines; complete=true]");
+    }
+
+    #[test]
+    fn an_answer_beyond_the_output_cap_is_cut_at_a_character_and_says_so() {
+        let long = Answer::text("äöü".repeat(100), &Trailer::new());
+        assert_eq!(long.clone().capped(10).to_text(), "äöüäö\n[complete=false: output cap, narrow the call]");
+        assert_eq!(long.clone().capped(10_000), long);
+        let object = Answer::structured(serde_json::json!({ "rows": vec![1; 100] }));
+        assert_eq!(object.capped(10).error_kind(), Some(crate::ErrorKind::LimitExceeded));
     }
 
     #[test]

@@ -423,6 +423,7 @@ impl OneCall<'_> {
             }
             Answer::error(&error)
         });
+        let answer = answer.capped(self.dispatcher.limits.max_answer_bytes());
         let finish = Finish {
             call: self.number,
             result: answer.error_kind().map_or("ok", |kind| kind.as_str()),
@@ -506,3 +507,6 @@ fn size_of(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
+
+#[cfg(test)]
+mod tests;

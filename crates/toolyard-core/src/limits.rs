@@ -37,4 +37,9 @@ impl Limits {
     pub fn timeout_of(&self, tool: &str) -> Duration {
         self.tool_timeouts.get(tool).copied().unwrap_or(self.timeout)
     }
+
+    /// Bytes of text an answer may hold whatever its tool does: the largest budget and a little.
+    pub fn max_answer_bytes(&self) -> usize {
+        (u64::from(self.max_tokens) * 33 / 10 + 4096) as usize
+    }
 }

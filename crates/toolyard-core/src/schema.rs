@@ -128,7 +128,6 @@ mod tests {
 
     #[derive(Default, Deserialize, JsonSchema)]
     #[serde(rename_all = "snake_case")]
-    #[expect(dead_code, reason = "only its schema is looked at")]
     enum Mode {
         /// all of it
         #[default]
@@ -156,7 +155,7 @@ mod tests {
                 "properties": {
                     "path": { "type": "string", "description": "Where." },
                     "max": { "type": "integer", "minimum": 0, "description": "How many." },
-                    "mode": { "type": "string", "enum": ["whole", "part"], "default": "whole", "description": "How. whole: all of it; part: a part" },
+                    "mode": { "type": "string", "enum": ["whole", "part"], "description": "How. whole: all of it; part: a part" },
                     "nested": { "type": "array", "items": { "type": "object", "properties": { "old": { "type": "string" } }, "required": ["old"] } },
                 }
             })

@@ -1,0 +1,343 @@
+//! The pipeline from end to end, with tools that misbehave on demand.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use toolyard_policy::{Access, Effect, Policy, PolicySpec, Profile, Resource, RuleSpec};
+
+use crate::{
+    Answer, Approval, ApprovalFallback, ApprovalRequest, Approver, CallError, CallOutcome, Context, Dispatcher, Granted, Limits, Principal,
+    Tool, ToolError, Toolset, Trailer,
+    audit::{AuditError, AuditSink, Finish, Intent},
+};
+
+/// Does what it is told.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    /// What to do: answer, panic, panic_early, sleep, block.
+    what: String,
+}
+
+#[derive(Default)]
+struct Reader {
+    blocked_work_ended: Arc<AtomicBool>,
+}
+
+impl Tool for Reader {
+    const NAME: &'static str = "demo_read";
+    const TITLE: &'static str = "Read";
+    const EFFECT: Effect = Effect::Read;
+    const IDEMPOTENT: bool = true;
+    type Input = Order;
+
+    fn access(&self, input: &Order, _: &Context) -> Result<Vec<Access>, ToolError> {
+        assert!(input.what != "panic_early", "secret of the early panic");
+        Ok(vec![Access { effect: Effect::Read, resource: Resource::Name { kind: "thing", text: input.what.clone() } }])
+    }
+
+    async fn call(&self, input: Order, granted: Granted<'_>) -> Result<Answer, ToolError> {
+        match input.what.as_str() {
+            "panic" => panic!("secret of the panic"),
+            "sleep" => tokio::time::sleep(Duration::from_secs(600)).await,
+            "block" => {
+                let ended = Arc::clone(&self.blocked_work_ended);
+                granted
+                    .blocking(move |stop| {
+                        while !stop.is_raised() {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
+                        ended.store(true, Ordering::SeqCst);
+                        Err::<(), _>(ToolError::cancelled())
+                    })
+                    .await?;
+            }
+            _ => {}
+        }
+        Ok(Answer::text("done", &Trailer::new()))
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    ran: Arc<AtomicUsize>,
+}
+
+impl Tool for Writer {
+    const NAME: &'static str = "demo_destroy";
+    const TITLE: &'static str = "Destroy";
+    const EFFECT: Effect = Effect::Destroy;
+    const IDEMPOTENT: bool = false;
+    type Input = Order;
+
+    fn access(&self, input: &Order, _: &Context) -> Result<Vec<Access>, ToolError> {
+        Ok(vec![Access { effect: Effect::Destroy, resource: Resource::Name { kind: "thing", text: input.what.clone() } }])
+    }
+
+    async fn call(&self, _: Order, _: Granted<'_>) -> Result<Answer, ToolError> {
+        self.ran.fetch_add(1, Ordering::SeqCst);
+        Ok(Answer::text("gone", &Trailer::new()))
+    }
+}
+
+/// Remembers every record; refuses intents when told to.
+#[derive(Debug, Default)]
+struct Memory {
+    records: Mutex<Vec<String>>,
+    broken: AtomicBool,
+}
+
+impl AuditSink for Memory {
+    fn intent(&self, intent: &Intent<'_>) -> Result<(), AuditError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(AuditError(Arc::new(std::io::Error::other("disk full"))));
+        }
+        self.records.lock().expect("no panic").push(format!("intent {} {} {}", intent.tool, intent.decision, intent.accesses.len()));
+        Ok(())
+    }
+
+    fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
+        let approval = finish.approval.unwrap_or("-");
+        self.records.lock().expect("no panic").push(format!("finish {} {approval}", finish.result));
+        Ok(())
+    }
+
+    fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+struct Says(Approval);
+
+impl Approver for Says {
+    fn ask<'a>(&'a self, _: &'a ApprovalRequest) -> BoxFuture<'a, Approval> {
+        Box::pin(std::future::ready(self.0.clone()))
+    }
+}
+
+struct Bench {
+    dispatcher: Dispatcher,
+    audit: Arc<Memory>,
+    destroyed: Arc<AtomicUsize>,
+    blocked_work_ended: Arc<AtomicBool>,
+}
+
+fn bench(spec: PolicySpec, limits: Limits) -> Bench {
+    let (reader, writer) = (Reader::default(), Writer::default());
+    let (destroyed, blocked_work_ended) = (Arc::clone(&writer.ran), Arc::clone(&reader.blocked_work_ended));
+    let audit = Arc::new(Memory::default());
+    let policy = Arc::new(Policy::compile(&spec).expect("the rules compile"));
+    let dispatcher = Dispatcher::builder(Toolset::new().with(reader).with(writer), policy)
+        .audit(Arc::clone(&audit) as _)
+        .limits(limits)
+        .build()
+        .expect("names are unique");
+    Bench { dispatcher, audit, destroyed, blocked_work_ended }
+}
+
+fn standard() -> Bench {
+    bench(PolicySpec::default(), Limits::default())
+}
+
+fn context() -> Context {
+    Context::new(Principal::local())
+}
+
+fn order(what: &str) -> Option<Map<String, Value>> {
+    json!({ "what": what }).as_object().cloned()
+}
+
+impl Bench {
+    async fn call(&self, tool: &str, what: &str, cx: &Context) -> String {
+        match self.dispatcher.call(tool, order(what), cx).await {
+            Ok(CallOutcome::Done(answer)) => answer.to_text(),
+            Ok(CallOutcome::NeedsApproval(request)) => format!("needs approval: {}", request.question()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn records(&self) -> Vec<String> {
+        self.audit.records.lock().expect("no panic").clone()
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_noted_before_and_after_it_ran() {
+    let bench = standard();
+    assert_eq!(bench.call("demo_read", "answer", &context()).await, "done\n[complete=true]");
+    assert_eq!(bench.records(), ["intent demo_read allow 1", "finish ok -"]);
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_no_result_but_is_in_the_trail() {
+    let bench = standard();
+    let error = bench.dispatcher.call("demo_raed", None, &context()).await;
+    assert!(matches!(error, Err(CallError::UnknownTool { nearest: Some("demo_read"), .. })));
+    assert_eq!(bench.records(), ["intent demo_raed deny 0", "finish unknown tool -"]);
+}
+
+#[tokio::test]
+async fn bad_arguments_are_refused_and_in_the_trail() {
+    let bench = standard();
+    let outcome = bench.dispatcher.call("demo_read", json!({"wat": 1}).as_object().cloned(), &context()).await;
+    let Ok(CallOutcome::Done(answer)) = outcome else { panic!("an answer") };
+    assert!(answer.to_text().contains("did you mean `what`?"), "{}", answer.to_text());
+    assert_eq!(bench.records(), ["intent demo_read deny 0", "finish invalid input -"]);
+}
+
+#[tokio::test]
+async fn a_panic_becomes_an_answer_without_its_payload() {
+    let bench = standard();
+    for what in ["panic", "panic_early"] {
+        let text = bench.call("demo_read", what, &context()).await;
+        assert!(text.starts_with("internal: the tool failed unexpectedly"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+    assert_eq!(bench.call("demo_read", "answer", &context()).await, "done\n[complete=true]");
+}
+
+#[tokio::test]
+async fn a_denied_call_does_not_run_and_says_which_rule_and_how_to_change_it() {
+    let deny = RuleSpec { rule: "destroy(precious)".into(), ..RuleSpec::default() };
+    let allow = RuleSpec { rule: "*".into(), ..RuleSpec::default() };
+    let bench =
+        bench(PolicySpec { deny: vec![deny], allow: vec![allow], profile: Profile::Locked, ..PolicySpec::default() }, Limits::default());
+    let text = bench.call("demo_destroy", "precious", &context()).await;
+    assert!(text.contains("deny destroy(precious)") && text.contains("hint: "), "{text}");
+    assert_eq!(bench.call("demo_destroy", "junk", &context()).await, "gone\n[complete=true]");
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.records()[..2], ["intent demo_destroy deny 1", "finish denied -"]);
+}
+
+#[tokio::test]
+async fn an_ask_runs_only_with_consent() {
+    let bench = standard();
+    let cases = [
+        (Approval::Approved, ApprovalFallback::Deny, "gone", "finish ok approved"),
+        (Approval::Declined, ApprovalFallback::Host, "denied: ", "finish denied declined"),
+        (Approval::Unavailable, ApprovalFallback::Host, "gone", "finish ok host"),
+        (Approval::Unavailable, ApprovalFallback::Deny, "denied: ", "finish denied unavailable"),
+    ];
+    for (approval, fallback, starts, record) in cases {
+        let cx = context().with_approver(Arc::new(Says(approval.clone())), fallback);
+        let text = bench.call("demo_destroy", "x", &cx).await;
+        assert!(text.starts_with(starts), "{approval:?}: {text}");
+        assert_eq!(bench.records().last().map(String::as_str), Some(record));
+    }
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
+    let pending = context().with_approver(Arc::new(Says(Approval::Pending)), ApprovalFallback::Host);
+    assert!(bench.call("demo_destroy", "x", &pending).await.starts_with("needs approval: Allow demo_destroy: destroy thing x?"));
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn consent_is_bound_to_tool_arguments_and_principal() {
+    let bench = standard();
+    let digest = async |principal: &str, what: &str| {
+        let cx = Context::new(Principal::named(principal)).with_approver(Arc::new(Says(Approval::Pending)), ApprovalFallback::Deny);
+        match bench.dispatcher.call("demo_destroy", order(what), &cx).await {
+            Ok(CallOutcome::NeedsApproval(request)) => request.digest,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = digest("me", "x").await;
+    assert_eq!(first, digest("me", "x").await);
+    assert_ne!(first, digest("you", "x").await);
+    assert_ne!(first, digest("me", "y").await);
+}
+
+#[tokio::test]
+async fn nothing_that_writes_runs_without_its_intent_in_the_trail() {
+    let bench = standard();
+    bench.audit.broken.store(true, Ordering::SeqCst);
+    let cx = context().with_approver(Arc::new(Says(Approval::Approved)), ApprovalFallback::Deny);
+    assert!(bench.call("demo_destroy", "x", &cx).await.starts_with("unavailable: the audit trail can't be written"));
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.call("demo_read", "answer", &context()).await, "done\n[complete=true]");
+}
+
+#[tokio::test]
+async fn a_deadline_ends_waiting_and_blocking_work() {
+    let bench = bench(PolicySpec::default(), Limits { timeout: Duration::from_millis(30), ..Limits::default() });
+    for what in ["sleep", "block"] {
+        let started = Instant::now();
+        let text = bench.call("demo_read", what, &context()).await;
+        assert!(text.starts_with("timeout: demo_read ran longer than 0.03 s"), "{text}");
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+    assert!(bench.blocked_work_ended.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_cancelled_call_stops_its_blocking_work() {
+    let bench = standard();
+    let cancel = CancellationToken::new();
+    let cx = context().with_cancel(cancel.clone());
+    let call = bench.call("demo_read", "block", &cx);
+    let canceller = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        cancel.cancel();
+    };
+    let (text, ()) = futures::join!(call, canceller);
+    assert_eq!(text, "cancelled: the call was cancelled");
+    assert!(bench.blocked_work_ended.load(Ordering::SeqCst));
+    assert_eq!(bench.records().last().map(String::as_str), Some("finish cancelled -"));
+}
+
+#[tokio::test]
+async fn blocking_work_of_a_dropped_call_is_told_to_stop() {
+    let bench = standard();
+    let cx = context();
+    let timed_out = tokio::time::timeout(Duration::from_millis(20), bench.call("demo_read", "block", &cx)).await;
+    assert_eq!(timed_out.ok(), None);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(bench.blocked_work_ended.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_wait_and_all_of_them_end() {
+    let bench = bench(PolicySpec::default(), Limits { concurrency: 2, timeout: Duration::from_millis(100), ..Limits::default() });
+    let cx = context();
+    let started = Instant::now();
+    let calls = (0..6).map(|_| bench.call("demo_read", "sleep", &cx));
+    for text in futures::future::join_all(calls).await {
+        assert!(text.starts_with("timeout: "), "{text}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "waiting counts against a call's own deadline");
+}
+
+#[tokio::test]
+async fn arguments_beyond_the_limit_are_refused() {
+    let bench = bench(PolicySpec::default(), Limits { max_input_bytes: 100, ..Limits::default() });
+    let text = bench.call("demo_read", &"x".repeat(200), &context()).await;
+    assert!(text.starts_with("limit exceeded: the arguments hold 204 bytes, the limit is 100"), "{text}");
+}
+
+#[test]
+fn a_policy_that_denies_everything_hides_every_tool() {
+    let bench = bench(PolicySpec { profile: Profile::Locked, ..PolicySpec::default() }, Limits::default());
+    assert_eq!(bench.dispatcher.tools().count(), 0);
+    let listed: Vec<_> = standard().dispatcher.tools().map(|tool| (tool.definition.name, tool.asks)).collect();
+    assert_eq!(listed, [("demo_read", false), ("demo_destroy", true)]);
+}
+
+#[test]
+fn explaining_a_call_runs_nothing() {
+    let bench = standard();
+    let explained = bench.dispatcher.explain("demo_destroy", order("x").unwrap_or_default(), &context());
+    let Ok(Ok(explanation)) = explained else { panic!("{explained:?}") };
+    assert_eq!(explanation.accesses, ["destroy thing x"]);
+    assert_eq!(explanation.decision.outcome(), toolyard_policy::Outcome::Ask);
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 0);
+    assert!(bench.records().is_empty());
+}
