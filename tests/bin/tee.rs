@@ -32,11 +32,7 @@ fn run() -> io::Result<u8> {
     let program = arguments.next().ok_or_else(usage)?;
     let log = OpenOptions::new().create(true).append(true).open(path)?;
 
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let to_server = child.stdin.take().ok_or_else(|| io::Error::other("no standard input"))?;
     let from_server = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
 

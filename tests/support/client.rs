@@ -45,7 +45,9 @@ impl Client {
     /// Starts a server and speaks the newest protocol: no handshake, `_meta` on each request.
     #[must_use]
     pub fn modern(command: Command) -> Self {
-        Self { modern: true, ..Self::silent(command) }
+        let mut client = Self::silent(command);
+        client.modern = true;
+        client
     }
 
     /// Starts a server and does the handshake of an older protocol version.

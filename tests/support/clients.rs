@@ -71,9 +71,7 @@ impl Registered {
     /// Whether any recorded client line contains the text.
     #[must_use]
     pub fn recorded(&self, text: &str) -> bool {
-        Recording::from_tee(&self.log)
-            .iter()
-            .any(|recording| recording.lines().iter().any(|line| line.text.contains(text)))
+        Recording::from_tee(&self.log).iter().any(|recording| recording.lines().iter().any(|line| line.text.contains(text)))
     }
 }
 
@@ -88,10 +86,7 @@ pub fn host(sandbox: &Sandbox, node: &Node, program: &str) -> Command {
 /// Claude Code in the sandbox: no account, no traffic that is not asked for.
 pub fn claude(sandbox: &Sandbox, node: &Node) -> Command {
     let mut command = host(sandbox, node, "claude");
-    command
-        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
-        .env("DISABLE_AUTOUPDATER", "1")
-        .env("DISABLE_TELEMETRY", "1");
+    command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("DISABLE_AUTOUPDATER", "1").env("DISABLE_TELEMETRY", "1");
     command
 }
 

@@ -101,12 +101,7 @@ pub fn required() -> bool {
     env::var_os("TOOLYARD_REQUIRE_CLIENTS").is_some_and(|value| value == "1")
 }
 
-fn install(
-    name: &str,
-    target: &Path,
-    lock: &str,
-    steps: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<(), String> {
+fn install(name: &str, target: &Path, lock: &str, steps: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     let cache = cache();
     fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
     let stamp = cache.join(format!("{name}.stamp"));
@@ -159,9 +154,7 @@ fn suitable_python() -> Result<&'static str, String> {
 }
 
 fn is_recent(path: &Path) -> bool {
-    let age = fs::metadata(path)
-        .and_then(|data| data.modified())
-        .map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
+    let age = fs::metadata(path).and_then(|data| data.modified()).map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
     age.is_ok_and(|age| age < RETRY)
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError},
+        mpsc::{self, Receiver},
     },
     thread,
     time::{Duration, Instant},
@@ -69,10 +69,7 @@ impl Process {
     /// The next line, or `None` when none came in time or the output has ended.
     #[must_use]
     pub fn receive(&self, limit: Duration) -> Option<String> {
-        match self.output.recv_timeout(limit) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.output.recv_timeout(limit).ok()
     }
 
     /// Ends the input, which asks a server to exit.
@@ -162,12 +159,8 @@ pub struct Finished {
 /// Runs a command with an empty input to its end; running longer than `limit` is an error.
 pub fn finish(command: &mut Command, limit: Duration) -> Result<Finished, String> {
     let name = command.get_program().display().to_string();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{name}: {error}"))?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| format!("{name}: {error}"))?;
     let stdout = Arc::<Mutex<Vec<u8>>>::default();
     let stderr = Arc::<Mutex<Vec<u8>>>::default();
     let readers = [

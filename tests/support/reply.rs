@@ -44,7 +44,6 @@ impl Reply {
     }
 
     /// The message of a protocol error with exactly this code.
-    #[must_use]
     #[track_caller]
     pub fn error(&self, code: i64) -> String {
         let error = &self.message["error"];

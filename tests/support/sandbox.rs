@@ -18,10 +18,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// An empty workspace.
     pub fn new() -> Self {
-        let root = tempfile::Builder::new()
-            .prefix("toolyard-it-")
-            .tempdir()
-            .expect("a temporary directory");
+        let root = tempfile::Builder::new().prefix("toolyard-it-").tempdir().expect("a temporary directory");
         for name in ["workspace", "home", "state", "config", "cache", "tmp"] {
             fs::create_dir(root.path().join(name)).expect("a sandbox directory");
         }
@@ -96,7 +93,5 @@ impl Default for Sandbox {
 /// The top of this repository.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests live in a folder of the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live in a folder of the repository")
 }

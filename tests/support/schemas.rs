@@ -130,14 +130,12 @@ impl Conversation {
         }
         let request = method_definition(&version, &method, "Request");
         let stem = request.as_deref().and_then(|name| name.strip_suffix("Request"));
-        let whole = stem.map(|stem| format!("{stem}ResultResponse"));
-        if whole.as_deref().is_some_and(|name| defines(&version, name)) {
-            return self.check(line, &version, message, &[whole]);
-        }
-        let result = stem
-            .map(|stem| format!("{stem}Result"))
-            .filter(|name| defines(&version, name))
-            .or_else(|| Some("EmptyResult".to_owned()));
+        // The official union of both kinds accepts nearly everything, so the kind is chosen here.
+        let result = match (message["result"]["resultType"].as_str(), stem) {
+            (Some("input_required"), _) => Some("InputRequiredResult".to_owned()),
+            (_, Some(stem)) if defines(&version, &format!("{stem}Result")) => Some(format!("{stem}Result")),
+            _ => Some("EmptyResult".to_owned()),
+        };
         self.check(line, &version, message, &[]);
         self.check_as(line, &version, &message["result"], result.as_deref());
     }
@@ -196,9 +194,7 @@ fn known(version: &str) -> bool {
 }
 
 fn defines(version: &str, name: &str) -> bool {
-    schemas()
-        .and_then(|schemas| schemas.documents.get(version))
-        .is_some_and(|document| document.definitions().contains_key(name))
+    schemas().and_then(|schemas| schemas.documents.get(version)).is_some_and(|document| document.definitions().contains_key(name))
 }
 
 fn method_definition(version: &str, method: &str, suffix: &str) -> Option<String> {
@@ -260,10 +256,7 @@ impl Schemas {
             // One for each definition in use, for the life of the test program.
             Box::leak(Box::new(built.expect("the official schema is usable")))
         });
-        let errors: Vec<_> = validator
-            .iter_errors(value)
-            .map(|error| format!("{error} at `{}`", error.instance_path()))
-            .collect();
+        let errors: Vec<_> = validator.iter_errors(value).map(|error| format!("{error} at `{}`", error.instance_path())).collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 }
@@ -274,13 +267,9 @@ fn schemas() -> Option<&'static Schemas> {
 }
 
 fn load() -> Option<Schemas> {
-    let directory = env::var_os("TOOLYARD_MCP_SCHEMA")
-        .map_or_else(|| repository().join("../shared/mcp-schema"), PathBuf::from);
+    let directory = env::var_os("TOOLYARD_MCP_SCHEMA").map_or_else(|| repository().join("../shared/mcp-schema"), PathBuf::from);
     let Ok(entries) = fs::read_dir(&directory) else {
-        install::say_skipped(
-            "schema validation of every message",
-            &format!("no MCP schemas in {}", directory.display()),
-        );
+        install::say_skipped("schema validation of every message", &format!("no MCP schemas in {}", directory.display()));
         return None;
     };
     let mut documents = BTreeMap::new();

@@ -48,8 +48,7 @@ impl Recording {
     /// The recordings in a log of the `tee` program, one for each process it ran as.
     #[must_use]
     pub fn from_tee(log: &Path) -> Vec<Self> {
-        let text = fs::read_to_string(log)
-            .unwrap_or_else(|error| panic!("no recording at {}: {error}", log.display()));
+        let text = fs::read_to_string(log).unwrap_or_else(|error| panic!("no recording at {}: {error}", log.display()));
         let mut processes = BTreeMap::<u64, Self>::new();
         for entry in text.lines() {
             let entry: Value = serde_json::from_str(entry).expect("the tee writes JSON");
