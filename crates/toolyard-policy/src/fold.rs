@@ -60,11 +60,7 @@ pub(crate) fn scan(text: &str) -> Result<Shape, &'static str> {
         }
         return Ok(Shape::Odd);
     }
-    Ok(if flags & UPPER != 0 {
-        Shape::Upper
-    } else {
-        Shape::Plain
-    })
+    Ok(if flags & UPPER != 0 { Shape::Upper } else { Shape::Plain })
 }
 
 /// Folds a run of text: compatibility composition, full case, no ignorable characters.
@@ -77,6 +73,8 @@ pub(crate) fn fold_run(text: &str) -> String {
         .nfkd()
         // A compatibility form may hold a slash, which must not split a segment.
         .filter(|c| !is_ignorable(*c) && *c != '/')
+        // Down, up and down again comes close to full case folding: `ẞ`, `ß` and `SS` are one.
+        .flat_map(char::to_lowercase)
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
         .nfkc()
@@ -117,10 +115,7 @@ fn long_name(name: &str) -> Option<String> {
     if base == "env" && !extension.is_empty() {
         return Some(format!(".env.{extension}"));
     }
-    SHORT_NAMES
-        .iter()
-        .find(|(short, ext, _)| *short == base && *ext == extension)
-        .map(|(_, _, long)| (*long).to_owned())
+    SHORT_NAMES.iter().find(|(short, ext, _)| *short == base && *ext == extension).map(|(_, _, long)| (*long).to_owned())
 }
 
 /// Base and extension of a short name, and the name it stands for.

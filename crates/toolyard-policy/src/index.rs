@@ -19,12 +19,13 @@ pub(crate) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<QuickHasher>>;
 pub(crate) struct Index {
     mode: Mode,
     entries: Vec<Entry>,
-    names: QuickMap<Box<str>, Vec<u32>>,
-    extensions: QuickMap<Box<str>, Vec<u32>>,
-    heads: QuickMap<u8, Vec<u32>>,
+    names: Shelf,
+    extensions: Shelf,
+    heads: QuickMap<u8, Vec<(Box<str>, u32)>>,
+    /// Directories whose removal removes what a pattern is about.
+    parents: Shelf,
     rest: Vec<u32>,
     absolute: Vec<u32>,
-    parents: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -50,12 +51,12 @@ impl Index {
         Self {
             mode,
             entries: Vec::new(),
-            names: QuickMap::default(),
-            extensions: QuickMap::default(),
+            names: Shelf::default(),
+            extensions: Shelf::default(),
             heads: QuickMap::default(),
+            parents: Shelf::default(),
             rest: Vec::new(),
             absolute: Vec::new(),
-            parents: Vec::new(),
         }
     }
 
@@ -64,16 +65,19 @@ impl Index {
         let Ok(id) = u32::try_from(self.entries.len()) else {
             return;
         };
-        if self.mode == Mode::Strict && pattern.has_parents() && pattern.anchor() != Anchor::Root {
-            self.parents.push(id);
-        }
         if pattern.anchor() == Anchor::Root && !pattern.is_everything() {
             self.absolute.push(id);
         } else {
+            if self.mode == Mode::Strict {
+                pattern.parents().for_each(|name| self.parents.add(name, id));
+            }
             match pattern.key(self.mode) {
-                Some(Key::Name(name)) => self.names.entry(name.into()).or_default().push(id),
-                Some(Key::Extension(ext)) => self.extensions.entry(ext.into()).or_default().push(id),
-                Some(Key::Head(byte)) => self.heads.entry(byte).or_default().push(id),
+                Some(Key::Name(name)) => self.names.add(&name, id),
+                Some(Key::Extension(extension)) => self.extensions.add(&extension, id),
+                Some(Key::Head(head)) => {
+                    let byte = head.bytes().next().unwrap_or_default();
+                    self.heads.entry(byte).or_default().push((head.into(), id));
+                }
                 None => self.rest.push(id),
             }
         }
@@ -90,31 +94,46 @@ impl Index {
         if self.entries.is_empty() {
             return None;
         }
-        let mut search = Search {
-            index: self,
-            probe,
-            split: None,
-            best: None,
-            applies,
-        };
+        let mut search = Search { index: self, probe, split: None, best: None, applies };
         for subject in probe.before.into_iter().chain([probe.subject]) {
             match self.mode {
                 Mode::Exact => search.look_up(subject.exact()),
-                Mode::Strict => subject
-                    .lookups()
-                    .into_iter()
-                    .flatten()
-                    .for_each(|text| search.look_up(text)),
+                Mode::Strict => subject.lookups().into_iter().flatten().for_each(|text| search.look_up(text)),
+            }
+        }
+        if probe.removed && self.mode == Mode::Strict {
+            for text in probe.subject.lookups().into_iter().flatten() {
+                let last = text.rsplit('/').next().unwrap_or(text);
+                search.consider_parents(self.parents.get(last));
             }
         }
         search.consider(&self.rest);
-        if probe.removed {
-            search.consider_parents(&self.parents);
-        }
         if !self.absolute.is_empty() {
             search.consider_absolute(&self.absolute);
         }
         search.best
+    }
+
+    /// The same answer from every pattern in turn, to test the look-up against.
+    #[cfg(test)]
+    pub(crate) fn find_linearly(&self, probe: Probe<'_>) -> Option<u32> {
+        let split = probe.subject.split(probe.before);
+        let absolute = probe.subject.absolute().unwrap_or_default();
+        let absolute = Subject::name(&absolute).ok();
+        let absolute = absolute.as_ref().map(|subject| subject.split(None));
+        self.entries
+            .iter()
+            .filter(|entry| {
+                let split = match entry.pattern.anchor() {
+                    Anchor::Root => absolute.as_ref().unwrap_or(&split),
+                    Anchor::Floating | Anchor::Directory => &split,
+                };
+                entry.pattern.is_everything()
+                    || entry.pattern.matches(split, self.mode, Extent::Covered)
+                    || (self.mode == Mode::Strict && probe.removed && entry.pattern.leads_below(split, self.mode))
+            })
+            .map(|entry| entry.rule)
+            .min()
     }
 
     /// Whether a pattern that spells out a file name matches exactly this path.
@@ -147,22 +166,34 @@ struct Search<'s, F> {
 
 impl<F: Fn(u32) -> bool> Search<'_, F> {
     fn look_up(&mut self, text: &str) {
+        let (mut start, mut dot) = (0, None);
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'/' => {
+                    self.look_up_segment(text.get(start..at), dot.and_then(|dot| text.get(dot..at)));
+                    (start, dot) = (at + 1, None);
+                }
+                b'.' => dot = Some(at + 1),
+                _ => {}
+            }
+        }
+        self.look_up_segment(text.get(start..), dot.and_then(|dot| text.get(dot..)));
+    }
+
+    fn look_up_segment(&mut self, segment: Option<&str>, extension: Option<&str>) {
         let index = self.index;
-        for segment in text.split('/') {
-            if let Some(ids) = index.names.get(segment) {
-                self.consider(ids);
-            }
-            if !index.extensions.is_empty()
-                && let Some((_, extension)) = segment.rsplit_once('.')
-                && let Some(ids) = index.extensions.get(extension)
-            {
-                self.consider(ids);
-            }
-            if !index.heads.is_empty()
-                && let Some(byte) = segment.as_bytes().first()
-                && let Some(ids) = index.heads.get(byte)
-            {
-                self.consider(ids);
+        let Some(segment) = segment else { return };
+        self.consider(index.names.get(segment));
+        if let Some(extension) = extension {
+            self.consider(index.extensions.get(extension));
+        }
+        if let Some(byte) = segment.as_bytes().first()
+            && let Some(heads) = index.heads.get(byte)
+        {
+            for (head, id) in heads {
+                if segment.starts_with(&**head) {
+                    self.consider(std::slice::from_ref(id));
+                }
             }
         }
     }
@@ -174,9 +205,7 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
                 continue;
             }
             let split = self.split.get_or_insert_with(|| probe.subject.split(probe.before));
-            if entry.pattern.is_everything()
-                || entry.pattern.matches(split, index.mode, Extent::Covered)
-            {
+            if entry.pattern.is_everything() || entry.pattern.matches(split, index.mode, Extent::Covered) {
                 self.best = Some(entry.rule);
             }
         }
@@ -207,9 +236,7 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
         for entry in ids.iter().filter_map(|id| index.entries.get(*id as usize)) {
             if self.could_improve(entry)
                 && (entry.pattern.matches(&split, index.mode, Extent::Covered)
-                    || (self.probe.removed
-                        && index.mode == Mode::Strict
-                        && entry.pattern.leads_below(&split, index.mode)))
+                    || (self.probe.removed && index.mode == Mode::Strict && entry.pattern.leads_below(&split, index.mode)))
             {
                 self.best = Some(entry.rule);
             }
@@ -218,6 +245,48 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
 
     fn could_improve(&self, entry: &Entry) -> bool {
         self.best.is_none_or(|best| entry.rule < best) && (self.applies)(entry.rule)
+    }
+}
+
+/// Pattern numbers by a text, with a screen in front that turns most texts away unhashed.
+#[derive(Debug)]
+struct Shelf {
+    map: QuickMap<Box<str>, Vec<u32>>,
+    /// For each first byte, one bit for each length that occurs.
+    screen: [u32; 256],
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { map: QuickMap::default(), screen: [0; 256] }
+    }
+}
+
+impl Shelf {
+    fn add(&mut self, text: &str, id: u32) {
+        let (first, length) = Self::place(text);
+        if let Some(lengths) = self.screen.get_mut(first) {
+            *lengths |= length;
+        }
+        match self.map.get_mut(text) {
+            Some(ids) => ids.push(id),
+            None => {
+                self.map.insert(text.into(), vec![id]);
+            }
+        }
+    }
+
+    fn get(&self, text: &str) -> &[u32] {
+        let (first, length) = Self::place(text);
+        match self.screen.get(first) {
+            Some(lengths) if lengths & length != 0 => self.map.get(text).map_or(&[], Vec::as_slice),
+            _ => &[],
+        }
+    }
+
+    fn place(text: &str) -> (usize, u32) {
+        let first = text.as_bytes().first().copied().unwrap_or_default();
+        (usize::from(first), 1 << text.len().min(31))
     }
 }
 
@@ -238,9 +307,7 @@ impl Hasher for QuickHasher {
             self.mix(u64::from_le_bytes(*word));
         }
         let tail = match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-            (Some(low), Some(high)) => {
-                u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << 32
-            }
+            (Some(low), Some(high)) => u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << 32,
             _ => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
         };
         self.mix(tail ^ (bytes.len() as u64) << 56);

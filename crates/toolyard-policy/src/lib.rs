@@ -4,12 +4,7 @@
 //! deciding is a denial. No IO, no clock, no async, no panics.
 //!
 //! Entry points: [`Policy::compile`], [`Policy::decide`], [`Policy::walk_filter`].
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod access;
 mod decision;

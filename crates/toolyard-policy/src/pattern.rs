@@ -52,18 +52,15 @@ pub(crate) enum Key {
     Name(String),
     /// The text after the last dot of a segment.
     Extension(String),
-    /// The first byte of a segment.
-    Head(u8),
+    /// What a segment begins with; never empty.
+    Head(String),
 }
 
 impl Pattern {
     /// Parses a specifier into its alternatives; `Err` says how to write it instead.
     pub(crate) fn parse(text: &str) -> Result<Vec<Self>, String> {
         if let Some(c) = text.chars().find(|c| c.is_control() || is_ignorable(*c)) {
-            return Err(format!(
-                "the specifier holds the invisible character U+{:04X}; remove it",
-                u32::from(c)
-            ));
+            return Err(format!("the specifier holds the invisible character U+{:04X}; remove it", u32::from(c)));
         }
         if text.is_empty() {
             return Err("the specifier is empty; leave out the parentheses to match every call".into());
@@ -103,11 +100,7 @@ impl Pattern {
         if body.is_empty() {
             return Err(format!("`{text}` names nothing; write `**` for everything below the allowed directory"));
         }
-        let anchor = anchor.or(explicit).unwrap_or(if body.contains('/') {
-            Anchor::Directory
-        } else {
-            Anchor::Floating
-        });
+        let anchor = anchor.or(explicit).unwrap_or(if body.contains('/') { Anchor::Directory } else { Anchor::Floating });
         let mut parts: Vec<Part> = Vec::new();
         let mut wildcards = 0;
         for segment in body.split('/') {
@@ -124,10 +117,7 @@ impl Pattern {
                 }
                 _ => {
                     let tokens = parse_segment(segment)?;
-                    wildcards += tokens
-                        .iter()
-                        .filter(|t| matches!(t, Token::Star | Token::Set(_)))
-                        .count();
+                    wildcards += tokens.iter().filter(|t| matches!(t, Token::Star | Token::Set(_))).count();
                     parts.push(Part::One(Glob::new(tokens)));
                 }
             }
@@ -143,11 +133,7 @@ impl Pattern {
             parts.pop();
             parts.push(Part::One(Glob::any()));
         }
-        Ok(Self {
-            anchor,
-            parts,
-            names_leaf,
-        })
+        Ok(Self { anchor, parts, names_leaf })
     }
 
     /// Where the pattern begins.
@@ -183,15 +169,23 @@ impl Pattern {
         suffixes(&split.segments, floats).any(|from| {
             !from.is_empty()
                 && from.len() < self.parts.len()
-                && from.iter().zip(&self.parts).all(|(segment, part)| {
-                    matches!(part, Part::One(glob) if glob.is_text() && glob.matches(segment, mode))
-                })
+                && from
+                    .iter()
+                    .zip(&self.parts)
+                    .all(|(segment, part)| matches!(part, Part::One(glob) if glob.is_text() && glob.matches(segment, mode)))
         })
     }
 
-    /// Whether `leads_below` can ever hold.
-    pub(crate) fn has_parents(&self) -> bool {
-        self.parts.len() > 1 && matches!(self.parts.first(), Some(Part::One(glob)) if glob.is_text())
+    /// The folded names of the directories for which `leads_below` can hold.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = &str> {
+        let above = self.parts.len().saturating_sub(1);
+        self.parts.iter().take(above).map_while(|part| match part {
+            Part::One(glob) => match glob.tokens(Mode::Strict) {
+                [Token::Text(text)] => Some(&**text),
+                _ => None,
+            },
+            Part::Deep => None,
+        })
     }
 
     /// What every path that this pattern matches has in one of its segments.
@@ -207,10 +201,7 @@ impl Pattern {
 }
 
 /// The segments from the start, and from every later segment as well when the pattern floats.
-fn suffixes<'a, 's>(
-    segments: &'a [Segment<'s>],
-    floats: bool,
-) -> impl Iterator<Item = &'a [Segment<'s>]> {
+fn suffixes<'a, 's>(segments: &'a [Segment<'s>], floats: bool) -> impl Iterator<Item = &'a [Segment<'s>]> {
     let count = if floats { segments.len() + 1 } else { 1 };
     (0..count).filter_map(move |start| segments.get(start..))
 }
@@ -256,65 +247,72 @@ fn segment_key(glob: &Glob, mode: Mode) -> Option<Key> {
         Mode::Exact => text.to_owned(),
         Mode::Strict => text.to_ascii_lowercase(),
     };
+    let head = match tokens.first() {
+        // A folded name may lack dots and spaces that stood at its end.
+        Some(Token::Text(text)) if text.is_ascii() => text.trim_end_matches(['.', ' ']),
+        _ => "",
+    };
+    if head.len() >= 3 {
+        return Some(Key::Head(fold(head)));
+    }
     if let Some(Token::Text(text)) = tokens.last()
         && let Some((_, extension)) = text.rsplit_once('.')
         && !extension.is_empty()
-        && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+        && extension.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     {
         return Some(Key::Extension(fold(extension)));
     }
-    match tokens.first() {
-        Some(Token::Text(text)) if text.is_ascii() => fold(text).bytes().next().map(Key::Head),
-        _ => None,
-    }
+    (!head.is_empty()).then(|| Key::Head(fold(head)))
 }
 
 /// Writes out `{a,b}`.
 fn expand_braces(text: &str) -> Result<Vec<String>, String> {
+    if !text.contains(['{', '}']) {
+        return Ok(vec![text.to_owned()]);
+    }
     let mut done = vec![String::new()];
     let mut group: Option<Vec<String>> = None;
     let mut in_set = false;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        let mut piece = String::from(c);
-        match c {
-            '\\' => piece.extend(chars.next()),
-            '[' => in_set = true,
-            ']' => in_set = false,
-            '{' if !in_set => {
-                if group.replace(vec![String::new()]).is_some() {
-                    return Err("`{` stands inside `{ }`; write the alternatives out".into());
-                }
+    let mut escape = false;
+    for c in text.chars() {
+        let escaped = escape;
+        escape = c == '\\' && !escaped;
+        let literal = escaped || in_set;
+        match (c, &mut group) {
+            ('{', Some(_)) if !literal => {
+                return Err("`{` stands inside `{ }`; write the alternatives out".into());
+            }
+            ('{', none) if !literal => {
+                *none = Some(vec![String::new()]);
                 continue;
             }
-            '}' if !in_set => {
-                let Some(alternatives) = group.take() else {
-                    return Err(r"`}` has no `{`; write `\}` for the character itself".into());
-                };
+            ('}', None) if !literal => {
+                return Err(r"`}` has no `{`; write `\}` for the character itself".into());
+            }
+            ('}', Some(alternatives)) if !literal => {
                 if done.len() * alternatives.len() > MAX_ALTERNATIVES {
-                    return Err(format!(
-                        "the braces stand for more than {MAX_ALTERNATIVES} patterns; use several rules"
-                    ));
+                    return Err(format!("the braces stand for more than {MAX_ALTERNATIVES} patterns; use several rules"));
                 }
-                done = done
-                    .iter()
-                    .flat_map(|head| alternatives.iter().map(move |tail| format!("{head}{tail}")))
-                    .collect();
+                done = done.iter().flat_map(|head| alternatives.iter().map(move |tail| format!("{head}{tail}"))).collect();
+                group = None;
                 continue;
             }
-            _ => {}
-        }
-        match &mut group {
-            Some(_) if c == '/' => {
+            ('/', Some(_)) => {
                 return Err("`/` stands inside `{ }`; write several rules instead".into());
             }
-            Some(alternatives) if c == ',' && !in_set => alternatives.push(String::new()),
-            Some(alternatives) => {
+            (',', Some(alternatives)) if !literal => {
+                alternatives.push(String::new());
+                continue;
+            }
+            (_, Some(alternatives)) => {
                 if let Some(last) = alternatives.last_mut() {
-                    last.push_str(&piece);
+                    last.push(c);
                 }
             }
-            None => done.iter_mut().for_each(|head| head.push_str(&piece)),
+            (_, None) => done.iter_mut().for_each(|head| head.push(c)),
+        }
+        if !escaped {
+            in_set = (in_set || c == '[') && c != ']';
         }
     }
     if group.is_some() {

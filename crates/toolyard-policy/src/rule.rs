@@ -96,18 +96,12 @@ impl Target {
         if let Some(effect) = effect_word(text) {
             return Ok(Self::Effect(effect));
         }
-        if let Some(c) = text
-            .chars()
-            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '*'))
-        {
+        if let Some(c) = text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '*')) {
             let lower = text.to_ascii_lowercase();
             return Err(if c.is_ascii_uppercase() {
                 format!("tool names are lower case; write `{lower}`")
             } else {
-                format!(
-                    "`{}` can't stand in a tool name; use lower-case letters, digits, `_`, `-` and `*`",
-                    c.escape_debug()
-                )
+                format!("`{}` can't stand in a tool name; use lower-case letters, digits, `_`, `-` and `*`", c.escape_debug())
             });
         }
         if !text.contains('*') {
@@ -135,16 +129,10 @@ impl Target {
 /// Splits `tool(rest)` at its outermost parentheses.
 pub(crate) fn split(text: &str) -> Result<(&str, Option<&str>), String> {
     if text.len() > MAX_RULE {
-        return Err(format!(
-            "the rule is {} bytes long; write at most {MAX_RULE}, or several rules",
-            text.len()
-        ));
+        return Err(format!("the rule is {} bytes long; write at most {MAX_RULE}, or several rules", text.len()));
     }
     if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Err(format!(
-            "the rule holds the control character U+{:04X}; remove it",
-            u32::from(c)
-        ));
+        return Err(format!("the rule holds the control character U+{:04X}; remove it", u32::from(c)));
     }
     let Some((tool, rest)) = text.split_once('(') else {
         if text.contains(')') {
@@ -170,10 +158,7 @@ pub(crate) fn split(text: &str) -> Result<(&str, Option<&str>), String> {
         }
     }
     if depth != 0 || escaped {
-        return Err(
-            r"the parentheses are not balanced; write `\(` and `\)` for the characters themselves"
-                .into(),
-        );
+        return Err(r"the parentheses are not balanced; write `\(` and `\)` for the characters themselves".into());
     }
     Ok((tool, Some(inner)))
 }
@@ -181,17 +166,12 @@ pub(crate) fn split(text: &str) -> Result<(&str, Option<&str>), String> {
 /// Parses a rule; `Err` says how to write it instead.
 pub(crate) fn parse(text: &str) -> Result<Parsed, String> {
     let (tool, specifier) = split(text)?;
-    Ok(Parsed {
-        target: Target::parse(tool)?,
-        patterns: specifier.map(Pattern::parse).transpose()?,
-    })
+    Ok(Parsed { target: Target::parse(tool)?, patterns: specifier.map(Pattern::parse).transpose()? })
 }
 
 /// The effect that a word names.
 pub(crate) fn effect_word(word: &str) -> Option<Effect> {
-    [Effect::Read, Effect::Write, Effect::Destroy, Effect::Execute]
-        .into_iter()
-        .find(|effect| effect.as_str() == word)
+    [Effect::Read, Effect::Write, Effect::Destroy, Effect::Execute].into_iter().find(|effect| effect.as_str() == word)
 }
 
 /// The rules of one list that have no specifier, filed by their tool part.
@@ -222,11 +202,7 @@ impl BareRules {
 
     /// The first rule about this effect of this tool.
     pub(crate) fn find(&self, tool: &Selector<'_>, effect: Effect) -> Option<u32> {
-        let words = if self.words.is_empty() {
-            [None, None]
-        } else {
-            [self.words.get(tool.tool), self.words.get(tool.family)]
-        };
+        let words = if self.words.is_empty() { [None, None] } else { [self.words.get(tool.tool), self.words.get(tool.family)] };
         let glob = self.globs.iter().find(|(target, _)| target.matches(tool, effect));
         [self.any, self.effects.get(effect as usize).copied().flatten()]
             .into_iter()

@@ -1,6 +1,6 @@
 //! Matching one segment of a path: text, `*`, `?` and `[abc]`.
 
-use crate::fold::{fold_run, fold_segment};
+use crate::fold::{Shape, fold_run, fold_segment, scan};
 use crate::subject::Segment;
 
 /// Whether aliases count.
@@ -38,28 +38,34 @@ pub(crate) struct CharSet {
 #[derive(Clone, Debug)]
 pub(crate) struct Glob {
     exact: Vec<Token>,
-    folded: Vec<Token>,
+    /// Nothing when it would be the same and match the same.
+    folded: Option<Vec<Token>>,
     unless: Vec<Vec<Token>>,
 }
 
 impl Glob {
     /// Compiles tokens; no two stars may follow each other.
     pub(crate) fn new(exact: Vec<Token>) -> Self {
+        let plain = exact.iter().all(|token| match token {
+            Token::Text(text) => scan(text) == Ok(Shape::Plain),
+            Token::Star | Token::One => true,
+            // A negated set leaves out more letters when case does not count.
+            Token::Set(_) => false,
+        });
         let folded = match exact.as_slice() {
-            [Token::Text(text)] => vec![Token::Text(fold_segment(text).into())],
-            tokens => tokens
-                .iter()
-                .map(|token| match token {
-                    Token::Text(text) => Token::Text(fold_run(text).into()),
-                    other => other.clone(),
-                })
-                .collect(),
+            _ if plain => None,
+            [Token::Text(text)] => Some(vec![Token::Text(fold_segment(text).into())]),
+            tokens => Some(
+                tokens
+                    .iter()
+                    .map(|token| match token {
+                        Token::Text(text) => Token::Text(fold_run(text).into()),
+                        other => other.clone(),
+                    })
+                    .collect(),
+            ),
         };
-        Self {
-            exact,
-            folded,
-            unless: Vec::new(),
-        }
+        Self { exact, folded, unless: Vec::new() }
     }
 
     /// Matches any name.
@@ -77,7 +83,7 @@ impl Glob {
     pub(crate) fn tokens(&self, mode: Mode) -> &[Token] {
         match mode {
             Mode::Exact => &self.exact,
-            Mode::Strict => &self.folded,
+            Mode::Strict => self.folded.as_ref().unwrap_or(&self.exact),
         }
     }
 
@@ -95,20 +101,16 @@ impl Glob {
         match mode {
             Mode::Exact => self.accepts(&self.exact, segment.exact, mode),
             Mode::Strict => {
-                self.accepts(&self.folded, segment.folded, mode)
-                    || self.accepts(&self.exact, segment.exact, mode)
-                    || (segment.bare != segment.folded
-                        && self.accepts(&self.folded, segment.bare, mode))
+                let folded = self.tokens(mode);
+                self.accepts(folded, segment.folded, mode)
+                    || ((self.folded.is_some() || segment.exact != segment.folded) && self.accepts(&self.exact, segment.exact, Mode::Exact))
+                    || (segment.bare != segment.folded && self.accepts(folded, segment.bare, mode))
             }
         }
     }
 
     fn accepts(&self, tokens: &[Token], text: &str, mode: Mode) -> bool {
-        matches(tokens, text, mode)
-            && !self
-                .unless
-                .iter()
-                .any(|tokens| matches(tokens, text, Mode::Exact))
+        matches(tokens, text, mode) && !self.unless.iter().any(|tokens| matches(tokens, text, Mode::Exact))
     }
 }
 
@@ -126,13 +128,9 @@ pub(crate) fn matches(tokens: &[Token], text: &str, mode: Mode) -> bool {
                 last_star = Some((rest, text));
                 Some((rest, text))
             }
-            Some((Token::Text(literal), rest)) => {
-                text.strip_prefix(&**literal).map(|text| (rest, text))
-            }
+            Some((Token::Text(literal), rest)) => text.strip_prefix(&**literal).map(|text| (rest, text)),
             Some((Token::One, rest)) => after_first(text, |_| true).map(|text| (rest, text)),
-            Some((Token::Set(set), rest)) => {
-                after_first(text, |c| set.contains(c, mode)).map(|text| (rest, text))
-            }
+            Some((Token::Set(set), rest)) => after_first(text, |c| set.contains(c, mode)).map(|text| (rest, text)),
         };
         (tokens, text) = match (next, last_star) {
             (Some(next), _) => next,
@@ -155,10 +153,8 @@ fn after_first(text: &str, accept: impl Fn(char) -> bool) -> Option<&str> {
 
 impl CharSet {
     fn contains(&self, c: char, mode: Mode) -> bool {
-        let holds = |c: char| {
-            self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != self.negated
-        };
-        holds(c)
-            || (mode == Mode::Strict && (c.to_uppercase().any(holds) || c.to_lowercase().any(holds)))
+        let lists = |c: char| self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c));
+        let listed = lists(c) || (mode == Mode::Strict && (c.to_uppercase().any(lists) || c.to_lowercase().any(lists)));
+        listed != self.negated
     }
 }

@@ -25,21 +25,9 @@ impl Profile {
     /// The rules of this profile: what it denies, asks for and allows.
     pub const fn rules(self) -> ProfileRules {
         match self {
-            Self::ReadOnly => ProfileRules {
-                deny: &["write", "destroy", "execute"],
-                ask: &[],
-                allow: &["read"],
-            },
-            Self::Standard => ProfileRules {
-                deny: &[],
-                ask: &["destroy", "execute"],
-                allow: &["read", "write"],
-            },
-            Self::Locked => ProfileRules {
-                deny: &[],
-                ask: &[],
-                allow: &[],
-            },
+            Self::ReadOnly => ProfileRules { deny: &["write", "destroy", "execute"], ask: &[], allow: &["read"] },
+            Self::Standard => ProfileRules { deny: &[], ask: &["destroy", "execute"], allow: &["read", "write"] },
+            Self::Locked => ProfileRules { deny: &[], ask: &[], allow: &[] },
         }
     }
 }
@@ -68,10 +56,7 @@ pub struct RuleSpec {
 
 impl From<&str> for RuleSpec {
     fn from(rule: &str) -> Self {
-        Self {
-            rule: rule.to_owned(),
-            ..Self::default()
-        }
+        Self { rule: rule.to_owned(), ..Self::default() }
     }
 }
 

@@ -53,11 +53,7 @@ pub(crate) struct Split<'s> {
 impl<'a> Subject<'a> {
     /// A path below an allowed directory; `Err` says what is malformed.
     pub(crate) fn path(directory: &'a str, path: &'a str) -> Result<Self, &'static str> {
-        Ok(Self {
-            exact: path,
-            alias: Alias::of(path, scan(path)?),
-            directory: Some(directory),
-        })
+        Ok(Self { exact: path, alias: Alias::of(path, scan(path)?), directory: Some(directory) })
     }
 
     /// A name that is not a path; `Err` says what is malformed.
@@ -65,18 +61,12 @@ impl<'a> Subject<'a> {
         if text.is_empty() {
             return Err("is empty");
         }
-        Ok(Self {
-            exact: text,
-            alias: Alias::of(text, scan(text)?),
-            directory: None,
-        })
+        Ok(Self { exact: text, alias: Alias::of(text, scan(text)?), directory: None })
     }
 
     /// The last names of an allowed directory, for patterns that begin above it.
     pub(crate) fn look_back(directory: &'a str) -> Result<Self, &'static str> {
-        let below = directory
-            .strip_prefix('/')
-            .ok_or("has a directory that is not absolute")?;
+        let below = directory.strip_prefix('/').ok_or("has a directory that is not absolute")?;
         let mut start = below.len();
         for (found, (at, _)) in below.rmatch_indices('/').enumerate() {
             if found + 1 == LOOK_BACK {
@@ -88,11 +78,7 @@ impl<'a> Subject<'a> {
             start = 0;
         }
         let exact = below.get(start..).unwrap_or(below);
-        Ok(Self {
-            exact,
-            alias: Alias::of(exact, scan(exact)?),
-            directory: None,
-        })
+        Ok(Self { exact, alias: Alias::of(exact, scan(exact)?), directory: None })
     }
 
     /// The text as it is.
@@ -127,11 +113,7 @@ impl<'a> Subject<'a> {
         }
         let lead = segments.len();
         self.push_segments(&mut segments);
-        Split {
-            own: segments.len() - lead,
-            segments,
-            floats: self.directory.is_some(),
-        }
+        Split { own: segments.len() - lead, segments, floats: self.directory.is_some() }
     }
 
     fn push_segments<'s>(&'s self, out: &mut Vec<Segment<'s>>) {
@@ -143,17 +125,11 @@ impl<'a> Subject<'a> {
             Alias::Lower(lower) => (lower.as_str(), lower.as_str()),
             Alias::Folded(f) => (f.folded.as_str(), f.bare.as_str()),
         };
-        out.extend(
-            self.exact
-                .split('/')
-                .zip(folded.split('/'))
-                .zip(bare.split('/'))
-                .map(|((exact, folded), bare)| Segment {
-                    exact,
-                    folded,
-                    bare,
-                }),
-        );
+        out.extend(self.exact.split('/').zip(folded.split('/')).zip(bare.split('/')).map(|((exact, folded), bare)| Segment {
+            exact,
+            folded,
+            bare,
+        }));
     }
 }
 
@@ -165,11 +141,7 @@ impl Alias {
             Shape::Odd => {
                 let folded: Vec<String> = text.split('/').map(fold_segment).collect();
                 let bare: Vec<String> = folded.iter().map(|s| bare_segment(s)).collect();
-                Self::Folded(Box::new(Folded {
-                    lower: text.to_ascii_lowercase(),
-                    folded: folded.join("/"),
-                    bare: bare.join("/"),
-                }))
+                Self::Folded(Box::new(Folded { lower: text.to_ascii_lowercase(), folded: folded.join("/"), bare: bare.join("/") }))
             }
         }
     }
