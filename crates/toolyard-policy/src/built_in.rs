@@ -5,7 +5,6 @@
 
 use std::sync::LazyLock;
 
-use crate::PolicyError;
 use crate::index::Index;
 use crate::pattern::Pattern;
 use crate::segment::Mode;
@@ -181,22 +180,23 @@ pub(crate) struct BuiltIns {
 }
 
 impl BuiltIns {
-    /// The compiled lists, made once for the process.
-    pub(crate) fn get() -> Result<&'static Self, PolicyError> {
-        static LISTS: LazyLock<Result<BuiltIns, PolicyError>> = LazyLock::new(BuiltIns::compile);
-        LISTS.as_ref().map_err(Clone::clone)
+    /// The compiled lists, made for the first decision of the process; nothing if one is broken.
+    ///
+    /// Start-up does not wait for them: a host starts many servers that are never called.
+    pub(crate) fn get() -> Option<&'static Self> {
+        static LISTS: LazyLock<Option<BuiltIns>> = LazyLock::new(|| BuiltIns::compile().ok());
+        LISTS.as_ref()
     }
 
-    fn compile() -> Result<Self, PolicyError> {
+    fn compile() -> Result<Self, String> {
         Ok(Self { protected: compile(PROTECTED)?, secret: compile(SECRET)? })
     }
 }
 
-fn compile(list: &[BuiltInPath]) -> Result<Index, PolicyError> {
+fn compile(list: &[BuiltInPath]) -> Result<Index, String> {
     let mut index = Index::new(Mode::Strict);
     for (number, path) in (0_u32..).zip(list) {
-        let patterns = Pattern::parse_built_in(path.pattern, path.unless)
-            .map_err(|problem| PolicyError { place: format!("built-in {}", path.pattern), problem })?;
+        let patterns = Pattern::parse_built_in(path.pattern, path.unless)?;
         for pattern in patterns {
             index.add(number, pattern);
         }

@@ -22,6 +22,8 @@ pub(crate) struct Index {
     names: Shelf,
     extensions: Shelf,
     heads: QuickMap<u8, Vec<(Box<str>, u32)>>,
+    /// Whether a byte is a key of `heads`.
+    begins: [bool; 256],
     /// Directories whose removal removes what a pattern is about.
     parents: Shelf,
     rest: Vec<u32>,
@@ -54,6 +56,7 @@ impl Index {
             names: Shelf::default(),
             extensions: Shelf::default(),
             heads: QuickMap::default(),
+            begins: [false; 256],
             parents: Shelf::default(),
             rest: Vec::new(),
             absolute: Vec::new(),
@@ -76,6 +79,9 @@ impl Index {
                 Some(Key::Extension(extension)) => self.extensions.add(&extension, id),
                 Some(Key::Head(head)) => {
                     let byte = head.bytes().next().unwrap_or_default();
+                    if let Some(begins) = self.begins.get_mut(usize::from(byte)) {
+                        *begins = true;
+                    }
                     self.heads.entry(byte).or_default().push((head.into(), id));
                 }
                 None => self.rest.push(id),
@@ -119,7 +125,7 @@ impl Index {
     pub(crate) fn find_linearly(&self, probe: Probe<'_>) -> Option<u32> {
         let split = probe.subject.split(probe.before);
         let absolute = probe.subject.absolute().unwrap_or_default();
-        let absolute = Subject::name(&absolute).ok();
+        let absolute = Subject::path("/", &absolute).ok();
         let absolute = absolute.as_ref().map(|subject| subject.split(None));
         self.entries
             .iter()
@@ -140,7 +146,7 @@ impl Index {
     pub(crate) fn names(&self, subject: &Subject<'_>, applies: impl Fn(u32) -> bool) -> Option<u32> {
         let split = subject.split(None);
         let absolute = subject.absolute();
-        let absolute = absolute.as_deref().and_then(|text| Subject::name(text).ok());
+        let absolute = absolute.as_deref().and_then(|text| Subject::path("/", text).ok());
         let absolute = absolute.as_ref().map(|subject| subject.split(None));
         self.entries
             .iter()
@@ -183,11 +189,18 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
     fn look_up_segment(&mut self, segment: Option<&str>, extension: Option<&str>) {
         let index = self.index;
         let Some(segment) = segment else { return };
-        self.consider(index.names.get(segment));
+        let ids = index.names.get(segment);
+        if !ids.is_empty() {
+            self.consider(ids);
+        }
         if let Some(extension) = extension {
-            self.consider(index.extensions.get(extension));
+            let ids = index.extensions.get(extension);
+            if !ids.is_empty() {
+                self.consider(ids);
+            }
         }
         if let Some(byte) = segment.as_bytes().first()
+            && index.begins.get(usize::from(*byte)) == Some(&true)
             && let Some(heads) = index.heads.get(byte)
         {
             for (head, id) in heads {
@@ -229,14 +242,19 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
         let Some(text) = self.probe.subject.absolute() else {
             return;
         };
-        let Ok(subject) = Subject::name(&text) else {
-            return;
-        };
-        let split = subject.split(None);
+        let subject = Subject::path("/", &text);
+        let split = subject.as_ref().map(|subject| subject.split(None));
         for entry in ids.iter().filter_map(|id| index.entries.get(*id as usize)) {
+            let Ok(split) = &split else {
+                // What can't be judged is refused, so every rule that refuses counts.
+                if index.mode == Mode::Strict && self.could_improve(entry) {
+                    self.best = Some(entry.rule);
+                }
+                continue;
+            };
             if self.could_improve(entry)
-                && (entry.pattern.matches(&split, index.mode, Extent::Covered)
-                    || (self.probe.removed && index.mode == Mode::Strict && entry.pattern.leads_below(&split, index.mode)))
+                && (entry.pattern.matches(split, index.mode, Extent::Covered)
+                    || (self.probe.removed && index.mode == Mode::Strict && entry.pattern.leads_below(split, index.mode)))
             {
                 self.best = Some(entry.rule);
             }

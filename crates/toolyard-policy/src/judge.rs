@@ -1,6 +1,6 @@
 //! The one decision procedure: one access of one tool.
 
-use crate::built_in::{BuiltInPath, protected_paths, secret_paths};
+use crate::built_in::{BuiltInPath, BuiltIns, protected_paths, secret_paths};
 use crate::index::{Index, Probe};
 use crate::rule::{BareRules, Rule};
 use crate::subject::Subject;
@@ -89,8 +89,11 @@ impl<'p> Lens<'p> {
     /// Decides one access, given which rules are about this tool and effect.
     pub(crate) fn judge(&self, forms: &Forms<'_>, applies: impl Fn(u32) -> bool + Copy) -> Ruling<'p> {
         let policy = self.policy;
+        let Some(built_ins) = BuiltIns::get() else {
+            return Ruling::Malformed("can't be checked against the protected paths");
+        };
         if self.effect != Effect::Read
-            && let Some(path) = self.built_in(&policy.built_ins.protected, protected_paths(), forms)
+            && let Some(path) = self.built_in(&built_ins.protected, protected_paths(), forms)
         {
             return Ruling::Protected(path);
         }
@@ -107,8 +110,8 @@ impl<'p> Lens<'p> {
         if policy.limited && only.is_none() {
             return Ruling::OutsideOnly;
         }
-        if let Some(path) = self.built_in(&policy.built_ins.secret, secret_paths(), forms)
-            && !self.names_secrets(forms, applies)
+        if let Some(path) = self.built_in(&built_ins.secret, secret_paths(), forms)
+            && !self.names_secrets(&built_ins.secret, forms, applies)
         {
             return Ruling::Secret(path);
         }
@@ -143,14 +146,14 @@ impl<'p> Lens<'p> {
     }
 
     /// Whether rules that say yes spell out every form that is a secret.
-    fn names_secrets(&self, forms: &Forms<'_>, applies: impl Fn(u32) -> bool + Copy) -> bool {
+    fn names_secrets(&self, secret: &Index, forms: &Forms<'_>, applies: impl Fn(u32) -> bool + Copy) -> bool {
         let Forms::Path { before, .. } = forms else {
             return false;
         };
         let policy = self.policy;
         forms.subjects().all(|subject| {
             let probe = Probe { before: Some(before), ..self.probe(subject) };
-            policy.built_ins.secret.find(probe, |_| true).is_none()
+            secret.find(probe, |_| true).is_none()
                 || [&policy.allow, &policy.ask, &policy.only].into_iter().any(|index| index.names(subject, applies).is_some())
         })
     }

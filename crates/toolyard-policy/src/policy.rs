@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::built_in::BuiltIns;
 use crate::explain;
 use crate::index::Index;
 use crate::judge::{Forms, Lens, Ruling};
@@ -30,7 +29,6 @@ pub struct Policy {
     pub(crate) ask: Index,
     pub(crate) allow: Index,
     pub(crate) only: Index,
-    pub(crate) built_ins: &'static BuiltIns,
 }
 
 /// The rules without specifier, list by list.
@@ -66,7 +64,6 @@ impl Policy {
             ask: Index::new(Mode::Exact),
             allow: Index::new(Mode::Exact),
             only: Index::new(Mode::Exact),
-            built_ins: BuiltIns::get()?,
         };
         policy.add_list(List::Deny, &spec.deny, ready.deny)?;
         policy.first_ask = policy.next_number();

@@ -1,6 +1,10 @@
 //! Rules that can't be used, and examples that don't hold.
 
-use toolyard_policy::{Policy, PolicySpec, RuleSpec};
+use std::sync::Arc;
+
+use toolyard_policy::{Effect, Outcome, PathResource, Policy, PolicySpec, Profile, Resource, RuleSpec};
+
+use crate::{check, policy};
 
 fn example(rule: &str, matches: &[&str], not_matches: &[&str]) -> RuleSpec {
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
@@ -111,6 +115,22 @@ fn examples_are_checked() {
         let message = compile(vec![rule]).expect_err(problem);
         assert!(message.contains(problem), "{message}");
     }
+}
+
+#[test]
+fn an_absolute_rule_holds_when_the_whole_path_cannot_be_judged() {
+    let policy = policy(Profile::Standard, &["deny read(//etc/**)", "allow read(//srv/**)"]);
+    let at = |directory: &str, file: &str| {
+        Resource::Path(PathResource { directory: Arc::from(directory), path: file.to_owned(), requested: None })
+    };
+    check(&policy, ("fs_read", Effect::Read, at("/", "etc/passwd")), Outcome::Deny);
+    check(&policy, ("fs_read", Effect::Read, at("/", "ETC/passwd")), Outcome::Deny);
+    check(&policy, ("fs_read", Effect::Read, at("/", "")), Outcome::Allow);
+    check(&policy, ("fs_read", Effect::Read, at("/etc", "")), Outcome::Allow);
+    check(&policy, ("fs_read", Effect::Read, at("/etc", "passwd")), Outcome::Deny);
+    check(&policy, ("fs_read", Effect::Read, at("/srv//x/y/z", "a")), Outcome::Deny);
+    let long = "x".repeat(8192);
+    check(&policy, ("fs_read", Effect::Read, at("/srv", &long)), Outcome::Deny);
 }
 
 #[test]
