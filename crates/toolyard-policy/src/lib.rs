@@ -34,5 +34,5 @@ pub use access::{Access, Call, Effect, PathResource, Resource, Selector};
 pub use built_in::{BuiltInPath, protected_paths, secret_paths};
 pub use decision::{Decision, Outcome, RuleOrigin, Verdict};
 pub use policy::Policy;
-pub use spec::{PolicyError, PolicySpec, Profile, RuleSpec};
+pub use spec::{PolicyError, PolicySpec, Profile, ProfileRules, RuleSpec};
 pub use walk::WalkFilter;
