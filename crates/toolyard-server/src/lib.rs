@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The Model Context Protocol around a [`Dispatcher`](toolyard_core::Dispatcher): both eras of the
+//! protocol on one connection, JSON-RPC errors, progress, cancellation and the user's approval.
+//!
+//! [`Server`] is what transports are given. [`Server::serve_io`] speaks newline-delimited JSON over
+//! any pair of byte streams. No other crate names a type of the MCP SDK.
+
+mod approval;
+mod extension;
+mod from_mcp;
+mod handler;
+mod lines;
+mod outbox;
+mod progress;
+mod serve;
+mod server;
+mod to_mcp;
+mod transport;
+
+pub use extension::{Extension, Reply, mcp};
+pub use serve::{End, ServeError};
+pub use server::{Server, ServerBuilder};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Answers the requests of the protocol.
+
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
+        DiscoverResult, GetPromptRequestParams, GetPromptResponse, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams,
+    },
+    service::{NotificationContext, RequestContext, SubscriptionContext},
+};
+use toolyard_core::{CallOutcome, Context};
+
+use crate::{
+    Extension, Server,
+    approval::{self, ClientApprover},
+    from_mcp::{self, Era, method_not_found},
+    progress, to_mcp,
+};
+
+/// How long a client may keep the list of tools; it changes only when the server is started anew.
+const LIST_TTL_MILLIS: u64 = 300_000;
+
+impl Server {
+    fn extension(&self, method: &str) -> Result<&dyn Extension, ErrorData> {
+        self.shared.extension.as_deref().ok_or_else(|| method_not_found(method))
+    }
+
+    fn is_extension_tool(&self, name: &str) -> bool {
+        self.shared.extension.is_some() && self.shared.tools.iter().any(|tool| tool.name == name) && {
+            !self.shared.dispatcher.tools().any(|listed| listed.definition.name == name)
+        }
+    }
+
+    async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+        if self.is_extension_tool(&request.name) {
+            return self.extension("tools/call")?.call_tool(request, context).await;
+        }
+        match context.meta.get_progress_token() {
+            None => self.dispatch(request, context, None).await,
+            Some(token) => {
+                let peer = context.peer.clone();
+                progress::with_progress(peer, token, |reporter| self.dispatch(request, context, Some(reporter))).await
+            }
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+        reporter: Option<Arc<progress::Reporter>>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let era = from_mcp::era(&context);
+        let mut cx = Context::new(self.shared.principal.clone()).with_request(context.id.to_string()).with_cancel(context.ct.clone());
+        if let Some(reporter) = reporter {
+            cx = cx.with_progress(reporter);
+        }
+        let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
+        let approver = ClientApprover { shared: Arc::clone(&self.shared), context, request_state, input_responses };
+        let cx = cx.with_approver(Arc::new(approver), self.shared.fallback);
+        match self.shared.dispatcher.call(&name, arguments, &cx).await {
+            Ok(CallOutcome::Done(answer)) => {
+                let mut result = to_mcp::result(answer);
+                if era == Era::Stateless {
+                    result.meta = Some(self.shared.meta.clone());
+                }
+                Ok(result.into())
+            }
+            Ok(CallOutcome::NeedsApproval(request)) => Ok(approval::input_required(&self.shared, &request).into()),
+            Err(error) => Err(to_mcp::call_error(&error)),
+        }
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let shared = &self.shared;
+        let mut config = ServerConfig::new(shared.capabilities.clone()).with_server_info(shared.implementation.clone());
+        config.instructions.clone_from(&shared.instructions);
+        config
+    }
+
+    async fn initialize(
+        &self,
+        mut request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let result = self.negotiate_initialize(&request)?;
+        request.protocol_version = result.protocol_version.clone();
+        context.peer.set_peer_info(request);
+        Ok(result)
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = ProtocolVersion::KNOWN_VERSIONS.to_vec();
+        Ok(DiscoverResult::from_server_info(versions, self.get_info()).with_ttl_ms(LIST_TTL_MILLIS).with_cache_scope(CacheScope::Private))
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(ProtocolVersion::KNOWN_VERSIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if request.is_some_and(|page| page.cursor.is_some()) {
+            return Err(ErrorData::invalid_params("`cursor` is not one this server gave: all tools come in one page", None));
+        }
+        let mut result = ListToolsResult::with_all_items(self.shared.tools.clone());
+        if from_mcp::era(&context) == Era::Stateless {
+            // Private, since the policy decides what is listed.
+            result = result.with_ttl_ms(LIST_TTL_MILLIS).with_cache_scope(CacheScope::Private);
+            result.meta = Some(self.shared.meta.clone());
+        }
+        Ok(result)
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.shared.tools.iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
+        // A handler that panics would never answer.
+        let call = AssertUnwindSafe(self.call(request, context)).catch_unwind();
+        tokio::select! {
+            biased;
+            done = call => done.unwrap_or_else(|_| Err(ErrorData::internal_error("the server failed; this is a defect", None))),
+            () = self.abandoned.cancelled() => Err(ErrorData::internal_error("the connection ended", None)),
+        }
+    }
+
+    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+        Err(from_mcp::unrecognized(&request))
+    }
+
+    async fn on_initialized(&self, _: NotificationContext<RoleServer>) {}
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.extension("prompts/list")?.list_prompts(request, context).await
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        self.extension("prompts/get")?.get_prompt(request, context).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.extension("resources/list")?.list_resources(request, context).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.extension("resources/templates/list")?.list_resource_templates(request, context).await
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.extension("resources/read")?.read_resource(request, context).await
+    }
+
+    async fn complete(&self, request: CompleteRequestParams, context: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
+        self.extension("completion/complete")?.complete(request, context).await
+    }
+
+    #[expect(deprecated, reason = "old clients still set a level")]
+    async fn set_level(&self, request: rmcp::model::SetLevelRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.extension("logging/setLevel")?.set_level(request, context).await
+    }
+
+    async fn subscribe(&self, request: SubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.extension("resources/subscribe")?.subscribe(request, context).await
+    }
+
+    async fn unsubscribe(&self, request: UnsubscribeRequestParams, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.extension("resources/unsubscribe")?.unsubscribe(request, context).await
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        self.shared.extension.as_deref()?.accepted_subscriptions(requested)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.extension("subscriptions/listen")?.listen(context).await
+    }
+}
