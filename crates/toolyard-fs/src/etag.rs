@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn an_etag_is_the_first_hundred_bits_of_the_hash_in_base32() {
         // BLAKE3 of nothing begins af1349b9 f5f9a1a6 a0404dea 36; RFC 4648 base32, lower case.
-        assert_eq!(of(b""), "v4jutopv7gq2nicajxvdnxgjxe"[..20].to_owned());
+        assert_eq!(of(b""), "v4jutopv7gq2nicajxvd");
         assert_ne!(of(b"a"), of(b"b"));
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"he").update(b"llo");

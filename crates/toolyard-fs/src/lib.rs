@@ -33,8 +33,5 @@ pub struct FsConfig {
 /// All tools of the family, in the order hosts list them.
 pub fn toolset(config: FsConfig) -> Toolset {
     let FsConfig { directories, durable: _ } = config;
-    Toolset::new()
-        .with(read::Read::new(directories.clone()))
-        .with(list::List::new(directories.clone()))
-        .with(stat::Stat::new(directories))
+    Toolset::new().with(read::Read::new(directories.clone())).with(list::List::new(directories.clone())).with(stat::Stat::new(directories))
 }

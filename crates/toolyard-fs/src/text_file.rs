@@ -187,7 +187,8 @@ fn looks_binary(head: &[u8], valid: bool) -> bool {
 /// ASCII written as UTF-16 has a zero in nearly every other byte.
 fn sniff_utf16(head: &[u8]) -> Option<Encoding> {
     let pairs = head.len() / 2;
-    let (even, odd) = head.chunks_exact(2).fold((0, 0), |(even, odd), pair| (even + usize::from(pair[0] == 0), odd + usize::from(pair[1] == 0)));
+    let (even, odd) =
+        head.chunks_exact(2).fold((0, 0), |(even, odd), pair| (even + usize::from(pair[0] == 0), odd + usize::from(pair[1] == 0)));
     let guess = if odd * 10 >= pairs * 4 && even * 50 <= pairs {
         Encoding::Utf16Le { bom: false }
     } else if even * 10 >= pairs * 4 && odd * 50 <= pairs {
@@ -271,7 +272,10 @@ mod tests {
             ("windows-1252", "Stra\u{df}e und \u{dc}bung, gr\u{fc}n und sch\u{f6}n, na\u{ef}ve caf\u{e9}\n"),
             ("shift_jis", "\u{3053}\u{308c}\u{306f}\u{65e5}\u{672c}\u{8a9e}\u{306e}\u{6587}\u{7ae0}\u{3067}\u{3059}\u{3002}\n"),
             ("gbk", "\u{8fd9}\u{662f}\u{4e00}\u{4e2a}\u{4e2d}\u{6587}\u{6587}\u{4ef6}\u{ff0c}\u{7528}\u{6765}\u{6d4b}\u{8bd5}\u{3002}\n"),
-            ("windows-1251", "\u{42d}\u{442}\u{43e} \u{440}\u{443}\u{441}\u{441}\u{43a}\u{438}\u{439} \u{442}\u{435}\u{43a}\u{441}\u{442} \u{432} \u{444}\u{430}\u{439}\u{43b}\u{435}\n"),
+            (
+                "windows-1251",
+                "\u{42d}\u{442}\u{43e} \u{440}\u{443}\u{441}\u{441}\u{43a}\u{438}\u{439} \u{442}\u{435}\u{43a}\u{441}\u{442} \u{432} \u{444}\u{430}\u{439}\u{43b}\u{435}\n",
+            ),
         ] {
             let bytes = encoding_rs::Encoding::for_label(label.as_bytes()).expect("a label").encode(text).0.into_owned();
             let (encoding, decoded) = detected(&bytes).expect("text");

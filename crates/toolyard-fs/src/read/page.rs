@@ -1,0 +1,334 @@
+//! One page of a text: as many lines as fit, each shown whole unless the budget demands otherwise.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use toolyard_core::text;
+
+use super::bytes::{Bytes, Fault};
+use crate::text_file::Encoding;
+
+/// Characters that a line is cut to when the page can't hold all that was asked for.
+const CLIP: usize = 2_000;
+/// Bytes read beyond the room of a page, so that the line that does not fit is seen whole.
+const SLACK: usize = 16 * 1024;
+/// Bytes read at once to find the end of a very long line.
+const STRIDE: usize = 256 * 1024;
+
+/// Where the lines come from.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// Decoded text that ends its lines with line feeds.
+    Memory(&'a str),
+    /// A file too large to be held, in an encoding of single-byte line ends.
+    File { bytes: &'a Bytes<'a>, size: u64, encoding: Encoding, terminator: u8 },
+}
+
+/// A place between two pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Byte the page starts at.
+    pub(super) offset: u64,
+    /// Number of the line there; 0 when it was found from the end and nobody counted.
+    pub(super) line: u64,
+    /// Lines still wanted.
+    pub(super) left: u64,
+    /// Whether the page starts inside the line.
+    pub(super) inside: bool,
+}
+
+/// What one page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Lines shown, a part of one included.
+    pub(super) lines: u64,
+    /// Lines that were cut.
+    pub(super) clipped: u64,
+    /// Where the next page starts.
+    pub(super) next: Option<Spot>,
+    /// Whether the last line shown ends the text without a line end.
+    pub(super) open_end: bool,
+}
+
+/// How lines are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Bytes that fit.
+    pub(super) room: usize,
+    /// Whether each line starts with its number.
+    pub(super) numbers: bool,
+    /// Whether only one line is wanted, which then continues on the next page.
+    pub(super) single: bool,
+}
+
+/// How lines longer than the page are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Long {
+    /// The page ends before them.
+    Keep,
+    /// They are cut to so many characters.
+    Clip(usize),
+    /// The page ends inside them.
+    Split,
+}
+
+/// What became of one line.
+enum Pushed {
+    /// It does not fit.
+    Nothing,
+    /// Its first so many bytes are shown.
+    Part(usize),
+    Clipped,
+    Whole,
+}
+
+/// Appends the lines from `spot` on to `out`.
+pub(super) fn fill(source: &Source<'_>, spot: Spot, style: Style, out: &mut String) -> Result<Page, Fault> {
+    let begin = out.len();
+    if let Source::Memory(text) = source
+        && let Some(page) = fill_whole(text, spot, style, out)
+    {
+        return Ok(page);
+    }
+    let single = style.single || spot.inside;
+    let mut filler = Filler { source, style, long: if single { Long::Split } else { Long::Keep }, out, begin, longest: 0 };
+    let page = filler.fill(spot)?;
+    if page.next.is_none() || single || filler.longest <= CLIP.min(style.room / 2) {
+        return Ok(page);
+    }
+    filler.out.truncate(begin);
+    filler.long = Long::Clip(CLIP.min(style.room / 4).max(40));
+    let clipped = filler.fill(spot)?;
+    if clipped.lines == 1 && clipped.next.is_none() {
+        // The text turned out to be one line: it is shown part by part.
+        filler.out.truncate(begin);
+        filler.long = Long::Split;
+        return filler.fill(spot);
+    }
+    Ok(clipped)
+}
+
+/// The common case: everything from here on fits.
+fn fill_whole(text: &str, spot: Spot, style: Style, out: &mut String) -> Option<Page> {
+    let rest = text.get(usize::try_from(spot.offset).ok()?..)?;
+    if style.numbers || rest.len() > style.room {
+        return None;
+    }
+    let ends = memchr::memchr_iter(b'\n', rest.as_bytes()).count() as u64;
+    let open_end = !rest.is_empty() && !rest.ends_with('\n');
+    let lines = ends + u64::from(open_end);
+    if lines > spot.left {
+        return None;
+    }
+    let begin = out.len();
+    text::show_into(rest, out);
+    if out.len() - begin > style.room {
+        out.truncate(begin);
+        return None;
+    }
+    Some(Page { lines, clipped: 0, next: None, open_end })
+}
+
+struct Filler<'a, 'o> {
+    source: &'a Source<'a>,
+    style: Style,
+    long: Long,
+    out: &'o mut String,
+    begin: usize,
+    /// Characters of the longest line met.
+    longest: usize,
+}
+
+impl Filler<'_, '_> {
+    fn fill(&mut self, mut spot: Spot) -> Result<Page, Fault> {
+        let mut page = Page::default();
+        while spot.left > 0 {
+            let window = self.source.window(spot.offset, self.style.room + SLACK)?;
+            if window.bytes.is_empty() {
+                break;
+            }
+            let mut at = 0;
+            while spot.left > 0 && at < window.bytes.len() {
+                let rest = &window.bytes[at..];
+                let end = memchr::memchr(self.source.terminator(), rest);
+                if end.is_none() && !window.last && at > 0 {
+                    // The line goes on behind the window; the next window starts with it.
+                    break;
+                }
+                let whole = end.is_some() || window.last;
+                let line = &rest[..end.unwrap_or(rest.len())];
+                let pushed = match self.long {
+                    Long::Split => self.push_part(line, end.is_some(), whole, spot),
+                    Long::Keep | Long::Clip(_) => self.push_line(line, end.is_some(), whole, spot),
+                };
+                match pushed {
+                    Pushed::Nothing => {
+                        page.next = Some(spot);
+                        return Ok(page);
+                    }
+                    Pushed::Part(len) => {
+                        page.lines += 1;
+                        page.next = Some(Spot { offset: spot.offset + len as u64, inside: true, ..spot });
+                        return Ok(page);
+                    }
+                    Pushed::Whole => {}
+                    Pushed::Clipped => page.clipped += 1,
+                }
+                page.lines += 1;
+                let (taken, ended) = match (end, whole) {
+                    (Some(end), _) => (end as u64 + 1, true),
+                    (None, true) => (rest.len() as u64, false),
+                    (None, false) => self.skip_line(spot.offset, line.len())?,
+                };
+                page.open_end = !ended;
+                at = usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(at);
+                spot = Spot {
+                    offset: spot.offset + taken,
+                    line: if spot.line == 0 { 0 } else { spot.line + 1 },
+                    left: spot.left - 1,
+                    inside: false,
+                };
+            }
+        }
+        Ok(page)
+    }
+
+    /// Appends one line, clipped if that is how long ones are treated.
+    fn push_line(&mut self, line: &[u8], ended: bool, whole: bool, spot: Spot) -> Pushed {
+        let before = self.out.len();
+        self.push_number(spot);
+        let visible = self.visible(line, ended);
+        // Longer than any page, so its beginning says enough.
+        let head = &visible[..self.source.floor_boundary(visible, visible.len().min(self.style.room + SLACK))];
+        let decoded = self.source.decode(head);
+        self.longest = self.longest.max(decoded.len());
+        let cut = match self.long {
+            Long::Clip(clip) => decoded.char_indices().nth(clip).map(|(cut, _)| cut),
+            Long::Keep | Long::Split => None,
+        };
+        let unseen = !whole || head.len() < visible.len();
+        match cut {
+            Some(cut) => {
+                text::show_into(&decoded[..cut], self.out);
+                let hidden = (!unseen).then(|| decoded[cut..].chars().count() as u64);
+                push_clipped(hidden, self.out);
+            }
+            None => text::show_into(&decoded, self.out),
+        }
+        if ended || !whole {
+            self.out.push('\n');
+        }
+        if cut.is_none() && unseen || self.out.len() - self.begin > self.style.room {
+            self.out.truncate(before);
+            return Pushed::Nothing;
+        }
+        if cut.is_some() { Pushed::Clipped } else { Pushed::Whole }
+    }
+
+    /// Appends as much of the only line as fits.
+    fn push_part(&mut self, line: &[u8], ended: bool, whole: bool, spot: Spot) -> Pushed {
+        self.push_number(spot);
+        let visible = self.visible(line, ended);
+        let start = self.out.len();
+        let room = self.style.room.saturating_sub(start - self.begin + 1).max(1);
+        let mut len = self.source.floor_boundary(visible, visible.len().min(room));
+        loop {
+            text::show_into(&self.source.decode(&visible[..len]), self.out);
+            // Hidden characters are shown with up to nine bytes, so the cut is tried until it fits.
+            if self.out.len() - start <= room || len <= 8 {
+                break;
+            }
+            self.out.truncate(start);
+            len = self.source.floor_boundary(visible, len / 2);
+        }
+        if len < visible.len() || !whole {
+            return Pushed::Part(len);
+        }
+        if ended {
+            self.out.push('\n');
+        }
+        Pushed::Whole
+    }
+
+    fn push_number(&mut self, spot: Spot) {
+        if self.style.numbers && spot.line > 0 && !spot.inside {
+            let written = write!(self.out, "{}\t", spot.line);
+            // Writing to a string can't fail.
+            debug_assert!(written.is_ok());
+        }
+    }
+
+    /// The line without the carriage return that belongs to its end.
+    fn visible<'l>(&self, line: &'l [u8], ended: bool) -> &'l [u8] {
+        if ended && self.source.terminator() == b'\n' { line.strip_suffix(b"\r").unwrap_or(line) } else { line }
+    }
+
+    /// Bytes from `offset` to behind the end of the line there, of which `known` hold none, and
+    /// whether there is a line end at all.
+    fn skip_line(&self, offset: u64, known: usize) -> Result<(u64, bool), Fault> {
+        let mut taken = known as u64;
+        loop {
+            let window = self.source.window(offset + taken, STRIDE)?;
+            match memchr::memchr(self.source.terminator(), &window.bytes) {
+                Some(end) => return Ok((taken + end as u64 + 1, true)),
+                None if window.last || window.bytes.is_empty() => return Ok((taken + window.bytes.len() as u64, false)),
+                None => taken += window.bytes.len() as u64,
+            }
+        }
+    }
+}
+
+struct Window<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Whether nothing follows.
+    last: bool,
+}
+
+impl<'a> Source<'a> {
+    fn window(&self, offset: u64, want: usize) -> Result<Window<'a>, Fault> {
+        match self {
+            Self::Memory(text) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| text.as_bytes().get(offset..)).unwrap_or_default();
+                Ok(Window { bytes: rest.into(), last: true })
+            }
+            Self::File { bytes, size, .. } => {
+                let there = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+                let read = bytes.read(offset, want.min(there))?;
+                // Fewer bytes than the file had mean that it was cut off meanwhile.
+                let last = read.len() == there || read.len() < want.min(there);
+                Ok(Window { bytes: read.into(), last })
+            }
+        }
+    }
+
+    const fn terminator(&self) -> u8 {
+        match self {
+            Self::Memory(_) => b'\n',
+            Self::File { terminator, .. } => *terminator,
+        }
+    }
+
+    fn decode<'b>(&self, bytes: &'b [u8]) -> Cow<'b, str> {
+        match self {
+            Self::Memory(_) => Encoding::Utf8.decode(bytes),
+            Self::File { encoding, .. } => encoding.decode(bytes),
+        }
+    }
+
+    /// The last place at or before `len` that does not cut a UTF-8 character.
+    fn floor_boundary(&self, bytes: &[u8], len: usize) -> usize {
+        if len >= bytes.len() || matches!(self, Self::File { encoding: Encoding::Guessed(_), .. }) {
+            return len;
+        }
+        let continues = |at: usize| bytes.get(at).is_some_and(|b| b & 0xC0 == 0x80);
+        (len.saturating_sub(3)..=len).rev().find(|at| !continues(*at) && *at > 0).unwrap_or(len)
+    }
+}
+
+/// `…+1,234`; only `…` when the line is so long that nobody counted.
+fn push_clipped(hidden: Option<u64>, out: &mut String) {
+    out.push('…');
+    if let Some(hidden) = hidden {
+        out.push('+');
+        out.push_str(&super::grouped(hidden));
+    }
+}
