@@ -104,6 +104,11 @@ impl Toolset {
         self
     }
 
+    /// What hosts will be told about each tool, in order.
+    pub fn definitions(&self) -> impl Iterator<Item = &ToolDefinition> {
+        self.tools.iter().map(|tool| tool.definition())
+    }
+
     /// Adds the tools of another set behind those already there.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {

@@ -1,0 +1,22 @@
+//! `toolyard config`: is the file right, and what may it say.
+
+use super::{Failure, Outcome, args::CheckArgs, output, setup};
+use crate::config;
+
+pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
+    let yard = setup::start(&args.server, &args.log)?;
+    let from = match setup::config_path(&args.server) {
+        Some(path) => format!("`{}` is valid", path.display()),
+        None => "no configuration file; the defaults are in force".to_owned(),
+    };
+    let directories = if yard.directories().is_empty() { "none".to_owned() } else { yard.directories().join(", ") };
+    let audit = yard.audit_directory().map_or_else(|| "off".to_owned(), |directory| directory.display().to_string());
+    output::text(&format!("{from}\nallowed directories: {directories}\naudit trail: {audit}\n{}", super::policy::summary(&yard)))?;
+    Ok(Outcome::Success)
+}
+
+pub(super) fn schema() -> Result<Outcome, Failure> {
+    let schema = serde_json::to_string_pretty(&config::schema())?;
+    output::text(&schema)?;
+    Ok(Outcome::Success)
+}

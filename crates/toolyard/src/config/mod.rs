@@ -1,0 +1,27 @@
+//! The configuration file: what it may say, and what comes of it.
+//!
+//! Two stages. [`ConfigFile`] mirrors the file exactly and is what the published schema and
+//! `docs/configuration.md` are made from. [`Settings`] is what the program runs with: every
+//! value parsed and checked before anything is opened.
+
+mod file;
+mod rule;
+
+mod settings;
+mod variables;
+
+pub use file::{
+    ApprovalConfig, AuditConfig, ConfigFile, CosmosConfig, Fallback, FilesystemConfig, GitConfig, GithubConfig, LimitsConfig, MemoryConfig,
+    PolicyConfig, ProfileName, StateConfig, ToolsConfig,
+};
+pub use rule::RuleEntry;
+pub use settings::{ConfigError, MAX_CONFIG_BYTES, Settings};
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+/// JSON Schema of the file, for editors.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<ConfigFile>().to_value()
+}
