@@ -8,8 +8,28 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod dirs;
-pub mod names;
+mod handles;
 mod path;
 
+pub mod replace;
+
+mod asked;
+mod resolve;
+
+mod mounts;
+mod open;
+
+mod errors;
+pub mod names;
+mod suggest;
+
+pub mod walk;
+
+#[cfg(test)]
+mod tests;
+
 pub use dirs::{AllowedDir, AllowedDirs, Follow, GuardError};
-pub use path::{CheckedPath, GuardedDir, GuardedFile, Kind, RawEntry, Stat, Target, UncheckedEntry};
+pub use errors::io_failed;
+pub use handles::{GuardedDir, GuardedFile, RawEntry};
+pub use open::{Kind, Stat};
+pub use path::{CheckedPath, Target, UncheckedEntry};
