@@ -17,6 +17,29 @@ pub(crate) fn rfc3339(millis: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// Writes times that are mostly of the same second as the one before, as in a trail.
+#[derive(Debug, Default)]
+pub(crate) struct Stamp {
+    second: u64,
+    /// `2026-11-21T08:15:30.`
+    upto_second: String,
+}
+
+impl Stamp {
+    /// Appends what [`rfc3339`] gives.
+    pub(crate) fn push(&mut self, millis: u64, out: &mut Vec<u8>) {
+        let second = millis / 1000;
+        if self.second != second || self.upto_second.is_empty() {
+            self.second = second;
+            self.upto_second = rfc3339(millis);
+            self.upto_second.truncate("2026-11-21T08:15:30.".len());
+        }
+        out.extend_from_slice(self.upto_second.as_bytes());
+        let digit = |power: u64| b'0' + (millis / power % 10) as u8;
+        out.extend_from_slice(&[digit(100), digit(10), digit(1), b'Z']);
+    }
+}
+
 /// Date of the proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March.
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -31,7 +54,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::rfc3339;
+    use super::{Stamp, rfc3339};
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -39,5 +62,15 @@ mod tests {
         assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(rfc3339(1_795_248_930_123), "2026-11-21T08:15:30.123Z");
         assert_eq!(rfc3339(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_stamp_writes_the_same_as_the_full_conversion() {
+        let mut stamp = Stamp::default();
+        for millis in [0, 7, 999, 1000, 951_782_400_123, 951_782_400_124, 1] {
+            let mut out = Vec::new();
+            stamp.push(millis, &mut out);
+            assert_eq!(out, rfc3339(millis).into_bytes());
+        }
     }
 }

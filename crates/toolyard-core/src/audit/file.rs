@@ -55,6 +55,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     buffer: Vec<u8>,
+    stamp: clock::Stamp,
     file: Option<(u64, Arc<File>)>,
     /// Number of the last intent that wants to be durable.
     wanted: u64,
@@ -83,10 +84,12 @@ impl FileSink {
         self.shared.lock().write_out(&self.shared.config)
     }
 
-    fn append(&self, line: impl FnOnce(&mut Vec<u8>), now: bool) -> Result<(), AuditError> {
-        let mut state = self.shared.lock();
-        line(&mut state.buffer);
-        self.start_thread(&mut state)?;
+    fn append(&self, event: &str, call: u64, rest: impl FnOnce(&mut Vec<u8>), now: bool) -> Result<(), AuditError> {
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        begin(&mut state.stamp, &mut state.buffer, event, call);
+        rest(&mut state.buffer);
+        self.start_thread(state)?;
         if now {
             state.write_out(&self.shared.config)?;
             if self.shared.config.sync {
@@ -115,11 +118,11 @@ impl AuditSink for FileSink {
     fn intent(&self, intent: &Intent<'_>) -> Result<(), AuditError> {
         let writes = intent.effect.is_some_and(|effect| effect != Effect::Read)
             || intent.accesses.iter().any(|access| access.effect != Effect::Read);
-        self.append(|out| write_intent(intent, out), writes)
+        self.append("intent", intent.call, |out| write_intent(intent, out), writes)
     }
 
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
-        self.append(|out| write_finish(finish, out), false)
+        self.append("finish", finish.call, |out| write_finish(finish, out), false)
     }
 
     fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {
@@ -212,7 +215,6 @@ fn failed(error: io::Error) -> AuditError {
 }
 
 fn write_intent(intent: &Intent<'_>, out: &mut Vec<u8>) {
-    begin(out, "intent", intent.call);
     text(out, "principal", intent.principal);
     text(out, "request", intent.request);
     text(out, "tool", intent.tool);
@@ -239,7 +241,6 @@ fn write_intent(intent: &Intent<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_finish(finish: &Finish<'_>, out: &mut Vec<u8>) {
-    begin(out, "finish", finish.call);
     text(out, "result", finish.result);
     if let Some(approval) = finish.approval {
         text(out, "approval", approval);
@@ -249,9 +250,9 @@ fn write_finish(finish: &Finish<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-fn begin(out: &mut Vec<u8>, event: &str, call: u64) {
+fn begin(stamp: &mut clock::Stamp, out: &mut Vec<u8>, event: &str, call: u64) {
     out.extend_from_slice(b"{\"time\":\"");
-    out.extend_from_slice(clock::rfc3339(clock::unix_millis()).as_bytes());
+    stamp.push(clock::unix_millis(), out);
     out.extend_from_slice(b"\",\"event\":\"");
     out.extend_from_slice(event.as_bytes());
     out.push(b'"');
