@@ -11,21 +11,77 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{
+    client::{Client, LEGACY},
     clients::{Registered, host, run_within},
     install::{self, Node},
     process::Process,
     sandbox::Sandbox,
 };
 
-use crate::registered;
+use crate::{CONFORMANCE_SERVER, TEE, registered};
 
-/// Scored for 2025-11-25, but about HTTP: the bridge answers them, whatever stands behind it.
-const ABOUT_THE_BRIDGE: [&str; 2] = ["dns-rebinding-protection", "server-sse-multiple-streams"];
+/// Scored for 2025-11-25, without the two that only test HTTP, which the bridge answers:
+/// `dns-rebinding-protection` and `server-sse-multiple-streams`.
+const REACHABLE: [&str; 28] = [
+    "completion-complete",
+    "elicitation-sep1034-defaults",
+    "elicitation-sep1330-enums",
+    "logging-set-level",
+    "ping",
+    "prompts-get-embedded-resource",
+    "prompts-get-simple",
+    "prompts-get-with-args",
+    "prompts-get-with-image",
+    "prompts-list",
+    "resources-list",
+    "resources-read-binary",
+    "resources-read-text",
+    "resources-subscribe",
+    "resources-templates-read",
+    "resources-unsubscribe",
+    "server-initialize",
+    "tools-call-audio",
+    "tools-call-elicitation",
+    "tools-call-embedded-resource",
+    "tools-call-error",
+    "tools-call-image",
+    "tools-call-mixed-content",
+    "tools-call-sampling",
+    "tools-call-simple-text",
+    "tools-call-with-logging",
+    "tools-call-with-progress",
+    "tools-list",
+];
 
-/// Scored for 2025-11-25 and satisfied by any server, without the suite's fixtures.
+/// Satisfied by any server, without the suite's fixtures.
 const WITHOUT_FIXTURES: [&str; 3] = ["ping", "server-initialize", "tools-list"];
+
+#[test]
+fn our_server_and_transport_pass_every_scored_scenario_that_a_pipe_can_carry() {
+    let Some(node) = install::or_skip("conformance suite", install::node()) else { return };
+    let sandbox = Sandbox::new();
+    let server = Registered::new(&sandbox, TEE, CONFORMANCE_SERVER, &[]);
+    let verdicts = verdicts(&sandbox, &node, &server);
+    for name in REACHABLE {
+        assert_eq!(verdicts.get(name), Some(&Vec::new()), "{name}");
+    }
+    server.assert_valid_wire();
+}
+
+/// The suite takes any text for the right one, so the fixtures' content is checked here.
+#[test]
+fn the_fixtures_answer_with_their_own_content() {
+    let sandbox = Sandbox::new();
+    let mut client = Client::legacy(sandbox.command(CONFORMANCE_SERVER), LEGACY);
+    let text = client.call("test_simple_text", json!({})).text();
+    assert!(text.starts_with("This is a simple text response for testing."), "{text}");
+    let text = client.call("test_error_handling", json!({})).failure();
+    assert!(text.contains("intentionally returns an error"), "{text}");
+    let image = client.call("test_image_content", json!({})).result().clone();
+    assert_eq!(image["content"][0]["mimeType"], "image/png");
+}
 
 #[test]
 fn the_shipped_server_conforms_where_no_fixture_is_needed() {

@@ -22,6 +22,7 @@ use serde_json::Value;
 use support::{client::names, clients::Registered, process::finish, sandbox::Sandbox};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_server-under-test");
+const CONFORMANCE_SERVER: &str = env!("CARGO_BIN_EXE_conformance-server");
 const TEE: &str = env!("CARGO_BIN_EXE_tee");
 
 /// The server as a user starts it, for the sandbox's workspace.
