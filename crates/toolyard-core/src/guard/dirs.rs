@@ -136,7 +136,7 @@ impl AllowedDirs {
 }
 
 /// The bytes of a canonical path, unless it is none.
-fn decode(path: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(path: &str) -> Option<Vec<u8>> {
     if path.is_empty() {
         return Some(Vec::new());
     }

@@ -18,7 +18,7 @@ use super::{
     errors,
     handles::{GuardedDir, GuardedFile},
     names,
-    open::{Facts, Kind, Stat, facts, is_single_name},
+    open::{Facts, Kind, Stat, facts, is_single_name, stat_at},
     resolve, suggest,
 };
 
@@ -102,26 +102,23 @@ impl CheckedPath {
     ///
     /// # Errors
     /// `InvalidInput` for a directory or a symlink that was itself asked for, `Denied` for FIFOs,
-    /// sockets and devices, `Conflict` when another file took its place.
+    /// sockets and devices, `Conflict` when something else took its place meanwhile.
     pub fn open_file(&self) -> Result<GuardedFile, ToolError> {
         // Opening a device can already act on it, so its kind is looked at first. The kernel may
         // follow a symlink here; what counts is asked again of the handle.
-        let before = super::open::stat_at(self.base(), if self.path.is_empty() { b"." } else { &self.path });
-        let before = match before {
-            Ok(facts) if facts.stat.kind == Kind::File => facts.stat,
-            Ok(_) | Err(_) => {
-                // Whatever is wrong is told only from beneath the directory.
-                let really = self.look()?.stat;
-                if really.kind != Kind::File {
-                    return Err(self.no_file(really.kind));
-                }
-                really
+        let name = if self.path.is_empty() { b"." } else { self.path.as_slice() };
+        if stat_at(self.base(), name).map(|facts| facts.stat.kind) != Ok(Kind::File) {
+            // Whatever is wrong is told only from beneath the directory.
+            let kind = self.look()?.stat.kind;
+            if kind != Kind::File {
+                return Err(self.no_file(kind));
             }
-        };
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = self.home.open(&self.path, flags).map_err(|errno| self.failed("read", errno))?;
         let stat = facts(fd.as_fd()).map_err(|errno| self.failed("read", errno))?.stat;
-        if !stat.same_file(&before) || stat.kind != Kind::File {
+        // Another file that took its place is fine, as any writer puts one there.
+        if stat.kind != Kind::File {
             return Err(errors::changed(&self.display()));
         }
         Ok(GuardedFile::new(fd.into(), stat))

@@ -8,7 +8,10 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::guard::names::{parse_name, show_name};
+use crate::guard::{
+    dirs::decode,
+    names::{parse_name, show_name},
+};
 
 #[test]
 fn t12_names_that_differ_by_case_or_normal_form_are_different_files() {
@@ -143,6 +146,15 @@ fn escapes_are_read_strictly() {
     for plain in ["<0x+F>", "<0xF>", "<U+>", "<U+110000>", "<", "<é>", "<0xé>"] {
         assert_eq!(parse_name(plain), OsStr::new(plain));
     }
+}
+
+#[test]
+fn only_canonical_paths_become_bytes_again() {
+    for path in ["a//b", "/a", "a/", ".", "a/..", "<U+002E>.", "a<U+002F>b", "<0x00>", "a<0x2F>b"] {
+        assert_eq!(decode(path), None, "{path}");
+    }
+    assert_eq!(decode(""), Some(Vec::new()));
+    assert_eq!(decode("a/<0xFF>/<U+003C>U+0041>"), Some(b"a/\xff/<U+0041>".to_vec()));
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
