@@ -10,6 +10,13 @@ mod list;
 mod read;
 mod stat;
 
+mod copy;
+mod delete;
+mod edit;
+mod mkdir;
+mod relocate;
+mod write;
+
 mod etag;
 mod image;
 mod lines;
@@ -18,7 +25,13 @@ mod text_file;
 #[cfg(test)]
 mod testing;
 
-use toolyard_core::{Toolset, guard::AllowedDirs};
+use toolyard_core::{
+    Toolset,
+    guard::{AllowedDirs, replace::Durability},
+};
+
+/// Most entries of a directory that is moved, copied or deleted in one call.
+const MAX_TREE_ENTRIES: usize = 100_000;
 
 /// What the filesystem tools work on.
 #[derive(Clone, Debug)]
@@ -32,6 +45,16 @@ pub struct FsConfig {
 
 /// All tools of the family, in the order hosts list them.
 pub fn toolset(config: FsConfig) -> Toolset {
-    let FsConfig { directories, durable: _ } = config;
-    Toolset::new().with(read::Read::new(directories.clone())).with(list::List::new(directories.clone())).with(stat::Stat::new(directories))
+    let FsConfig { directories, durable } = config;
+    let durability = if durable { Durability::Synced } else { Durability::Unsynced };
+    Toolset::new()
+        .with(read::Read::new(directories.clone()))
+        .with(list::List::new(directories.clone()))
+        .with(stat::Stat::new(directories.clone()))
+        .with(write::Write::new(directories.clone(), durability))
+        .with(edit::EditFile::new(directories.clone(), durability))
+        .with(mkdir::MakeDirectory::new(directories.clone(), durability))
+        .with(relocate::Move::new(directories.clone(), durability))
+        .with(copy::Copy::new(directories.clone(), durability))
+        .with(delete::Delete::new(directories, durability))
 }
