@@ -84,6 +84,19 @@ fn the_fixtures_answer_with_their_own_content() {
 }
 
 #[test]
+fn a_tool_that_panics_fails_its_call_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    for mut client in [Client::legacy(sandbox.command(CONFORMANCE_SERVER), LEGACY), Client::modern(sandbox.command(CONFORMANCE_SERVER))] {
+        for _ in 0..3 {
+            let text = client.call("test_panics", json!({})).failure();
+            assert!(!text.contains("the payload of the panic"), "{text}");
+        }
+        let text = client.call("test_simple_text", json!({})).text();
+        assert!(text.starts_with("This is a simple text response"), "{text}");
+    }
+}
+
+#[test]
 fn the_shipped_server_conforms_where_no_fixture_is_needed() {
     let Some(node) = install::or_skip("conformance suite", install::node()) else { return };
     let sandbox = Sandbox::new();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read files, the environment and the clock")]
 
+mod approval;
 mod bad_input;
 mod cli;
 mod conformance;

@@ -61,9 +61,15 @@ impl Client {
     /// Does the handshake and returns the server's answer to it.
     #[track_caller]
     pub fn initialize(&mut self, version: &str) -> Value {
+        self.initialize_with(version, &json!({}))
+    }
+
+    /// Does the handshake of a client with these capabilities.
+    #[track_caller]
+    pub fn initialize_with(&mut self, version: &str, capabilities: &Value) -> Value {
         let hello = json!({
             "protocolVersion": version,
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": { "name": "toolyard-it", "version": "1" },
         });
         let result = self.request("initialize", hello).result().clone();
@@ -138,6 +144,22 @@ impl Client {
     #[must_use]
     pub fn notification(&mut self, method: &str, limit: Duration) -> Option<Value> {
         self.take(limit, |message| message["method"] == method)
+    }
+
+    /// The next request that the server makes of this client.
+    #[track_caller]
+    pub fn server_request(&mut self, method: &str) -> Value {
+        let is_it = |message: &Value| message["method"] == method && message.get("id").is_some();
+        match self.take(PATIENCE, is_it) {
+            Some(request) => request,
+            None => panic!("the server did not ask for {method}; it said: {}", self.process.errors()),
+        }
+    }
+
+    /// Answers a request of the server.
+    pub fn respond(&mut self, request: &Value, result: &Value) {
+        let response = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });
+        self.process.send(response.to_string().as_bytes(), false);
     }
 
     /// Everything that arrives until the server has been quiet for `pause`.

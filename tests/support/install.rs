@@ -51,7 +51,7 @@ pub fn node() -> Result<Node, String> {
             fs::copy(&from, target.join(name)).map_err(|error| format!("{name}: {error}"))?;
         }
         let mut npm = Command::new("npm");
-        npm.current_dir(target).args(["ci", "--no-audit", "--no-fund", "--fetch-retries=1"]);
+        npm.current_dir(target).args(["ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=60000"]);
         run(&mut npm, NPM_LIMIT)?;
         run(Command::new(target.join("node_modules/.bin/node")).arg("--version"), PIP_LIMIT)
     })?;

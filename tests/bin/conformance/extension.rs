@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use toolyard_server::{
     Extension, Reply,
     mcp::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult, ErrorData, GetPromptRequestParams,
-        GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestContext, RoleServer, ServerCapabilities,
-        ServerNotification, ServerRequest, SubscribeRequestParams, Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult, ErrorData,
+        GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestContext, RoleServer,
+        ServerCapabilities, ServerNotification, ServerRequest, SubscribeRequestParams, Tool, UnsubscribeRequestParams,
     },
 };
 
@@ -41,7 +41,8 @@ fn pixel() -> String {
 
 impl Extension for Fixtures {
     fn capabilities(&self, declared: ServerCapabilities) -> ServerCapabilities {
-        made(json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} })).unwrap_or(declared)
+        made(json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} }))
+            .unwrap_or(declared)
     }
 
     fn tools(&self) -> Vec<Tool> {
@@ -57,7 +58,8 @@ impl Extension for Fixtures {
             ("test_elicitation_sep1034_defaults", nothing()),
             ("test_elicitation_sep1330_enums", nothing()),
         ];
-        let tool = |(name, schema)| made(json!({ "name": name, "description": "A fixture of the conformance suite.", "inputSchema": schema }));
+        let tool =
+            |(name, schema)| made(json!({ "name": name, "description": "A fixture of the conformance suite.", "inputSchema": schema }));
         tools.into_iter().filter_map(|entry| tool(entry).ok()).collect()
     }
 
@@ -120,7 +122,8 @@ impl Extension for Fixtures {
     }
 
     fn list_resources(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Reply<'_, ListResourcesResult> {
-        let entry = |name: &str, mime: &str| json!({ "uri": format!("test://{name}"), "name": name, "description": "A fixture", "mimeType": mime });
+        let entry =
+            |name: &str, mime: &str| json!({ "uri": format!("test://{name}"), "name": name, "description": "A fixture", "mimeType": mime });
         ready(json!({ "resources": [
             entry("static-text", "text/plain"),
             entry("static-binary", "image/png"),
@@ -243,11 +246,13 @@ fn form_with_defaults() -> Value {
 }
 
 fn form_with_enums() -> Value {
-    let titled = |word: &str| json!([
-        { "const": "value1", "title": format!("First {word}") },
-        { "const": "value2", "title": format!("Second {word}") },
-        { "const": "value3", "title": format!("Third {word}") },
-    ]);
+    let titled = |word: &str| {
+        json!([
+            { "const": "value1", "title": format!("First {word}") },
+            { "const": "value2", "title": format!("Second {word}") },
+            { "const": "value3", "title": format!("Third {word}") },
+        ])
+    };
     let plain = ["option1", "option2", "option3"];
     json!({
         "untitledSingle": { "type": "string", "enum": plain },

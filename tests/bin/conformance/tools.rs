@@ -1,4 +1,4 @@
-//! The suite's tools that our own tool trait can express.
+//! The suite's tools that our own tool trait can express, and one that fails badly.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use toolyard_core::{Access, Answer, Block, Context, Effect, Granted, Tool, ToolE
 pub(crate) const RED_PIXEL: &[u8] = include_bytes!("../../fixtures/red.png");
 
 pub(crate) fn toolset() -> Toolset {
-    Toolset::new().with(SimpleText).with(ImageContent).with(ErrorHandling).with(WithProgress)
+    Toolset::new().with(SimpleText).with(ImageContent).with(ErrorHandling).with(WithProgress).with(Panics)
 }
 
 /// Takes nothing and answers with something fixed.
@@ -91,5 +91,23 @@ impl Tool for WithProgress {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(Answer::text("done", &Trailer::new()))
+    }
+}
+
+struct Panics;
+
+impl Tool for Panics {
+    const NAME: &'static str = "test_panics";
+    const TITLE: &'static str = "Panics";
+    const EFFECT: Effect = Effect::Read;
+    const IDEMPOTENT: bool = true;
+    type Input = Nothing;
+
+    fn access(&self, _: &Nothing, _: &Context) -> Result<Vec<Access>, ToolError> {
+        Ok(Vec::new())
+    }
+
+    async fn call(&self, _: Nothing, _: Granted<'_>) -> Result<Answer, ToolError> {
+        panic!("the payload of the panic")
     }
 }
