@@ -1,5 +1,8 @@
 //! Puts a server together: directories, policy, audit trail, limits, tools.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
     io,

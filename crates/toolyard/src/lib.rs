@@ -21,6 +21,9 @@ mod builder;
 mod json;
 mod state;
 
+#[cfg(all(test, feature = "cli", feature = "fs"))]
+mod definitions;
+
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

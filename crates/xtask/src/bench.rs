@@ -20,7 +20,7 @@ use self::{
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// A directory to search instead of the generated repository of 25,000 files.
     #[arg(long)]
     corpus: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub struct BenchArgs {
 }
 
 /// Runs all comparisons and prints one table.
-pub fn run(root: &Path, args: &BenchArgs) -> Result<()> {
+pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<()> {
     build(root)?;
     let bin = root.join("target/release");
     let corpus = Corpus::prepare(root, args.corpus.as_deref())?;
@@ -58,13 +58,13 @@ pub fn run(root: &Path, args: &BenchArgs) -> Result<()> {
 }
 
 const COMPARISONS: &[(&str, fn(&Bench<'_>, &str) -> Result<()>)] = &[
-    ("cold start", Bench::cold_start),
-    ("ping", Bench::ping),
-    ("echo", Bench::echo),
-    ("read", Bench::read),
-    ("range of 100 MB", Bench::range),
-    ("grep", Bench::grep),
-    ("endurance", Bench::endurance),
+    ("cold start", |bench, name| bench.cold_start(name)),
+    ("ping", |bench, name| bench.ping(name)),
+    ("echo", |bench, name| bench.echo(name)),
+    ("read", |bench, name| bench.read(name)),
+    ("range of 100 MB", |bench, name| bench.range(name)),
+    ("grep", |bench, name| bench.grep(name)),
+    ("endurance", |bench, name| bench.endurance(name)),
 ];
 
 struct Bench<'a> {
@@ -157,7 +157,11 @@ impl Bench<'_> {
         let mut rounds = Rounds::new(self.args.rounds);
         rounds.run(|| ours.repeated("fs_read", &lines, 20), || measure::repeated(1, || corpus::scan_lines(&file, 900_000, 100)))?;
         let extra = kib(ours.peak_kib()?.saturating_sub(before));
-        ratio_row(name, &rounds, &format!("100 lines, warm; first call {:.1} ms, {extra:.1} MB more at the peak; reference: scanning in process", first * 1e3));
+        ratio_row(
+            name,
+            &rounds,
+            &format!("100 lines, warm; first call {:.1} ms, {extra:.1} MB more at the peak; reference: scanning in process", first * 1e3),
+        );
         Ok(())
     }
 
@@ -189,7 +193,13 @@ impl Bench<'_> {
             }
         }
         let (rss, fds) = (ours.resident_kib()?, ours.descriptors()?);
-        println!("| {name} | {:.1} MB, {fds} descriptors | {:.1} MB, {} descriptors | – | after {CALLS} mixed calls; reference: after the first {} |", kib(rss), kib(settled.0), settled.1, CALLS / 10);
+        println!(
+            "| {name} | {:.1} MB, {fds} descriptors | {:.1} MB, {} descriptors | – | after {CALLS} mixed calls; reference: after the first {} |",
+            kib(rss),
+            kib(settled.0),
+            settled.1,
+            CALLS / 10
+        );
         Ok(())
     }
 }

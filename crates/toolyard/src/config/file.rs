@@ -17,13 +17,14 @@ pub struct ConfigFile {
     pub schema: Option<String>,
     /// The tool families.
     pub tools: ToolsConfig,
-    /// What calls may do.
+    /// What calls may do. Deny beats ask, ask beats allow, and what no rule matches is denied.
+    /// Protected and secret paths hold under every profile; see `docs/policy.md`.
     pub policy: PolicyConfig,
     /// What happens to a call that needs the user's consent.
     pub approval: ApprovalConfig,
     /// Bounds that hold for every tool.
     pub limits: LimitsConfig,
-    /// The record of every call and every denial.
+    /// The record of every call and every denial: tools, accesses, decisions and sizes, no contents.
     pub audit: AuditConfig,
     /// What the server keeps between runs.
     pub state: StateConfig,
@@ -126,8 +127,7 @@ fn yes() -> bool {
     true
 }
 
-/// What calls may do. Deny beats ask, ask beats allow, and what no rule matches is denied.
-/// Protected and secret paths hold under every profile; see `docs/policy.md`.
+/// What calls may do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct PolicyConfig {
@@ -200,7 +200,7 @@ pub struct LimitsConfig {
     pub max_tokens: Option<u64>,
 }
 
-/// The record of every call and every denial: tools, accesses, decisions and sizes, no contents.
+/// The record of every call and every denial.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct AuditConfig {

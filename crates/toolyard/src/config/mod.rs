@@ -10,6 +10,9 @@ mod rule;
 mod settings;
 mod variables;
 
+#[cfg(test)]
+mod tests;
+
 pub use file::{
     ApprovalConfig, AuditConfig, ConfigFile, CosmosConfig, Fallback, FilesystemConfig, GitConfig, GithubConfig, LimitsConfig, MemoryConfig,
     PolicyConfig, ProfileName, StateConfig, ToolsConfig,

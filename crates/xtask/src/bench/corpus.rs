@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 const FILES: u32 = 25_000;
 const WORDS: &[&str] = &[
-    "alpha", "buffer", "cursor", "delta", "error", "filter", "global", "handle", "index", "join", "kernel", "layer", "merge", "node", "object", "parse", "query",
-    "result", "stream", "token", "update", "value", "worker", "const", "return", "export", "import", "function", "async", "await",
+    "alpha", "buffer", "cursor", "delta", "error", "filter", "global", "handle", "index", "join", "kernel", "layer", "merge", "node",
+    "object", "parse", "query", "result", "stream", "token", "update", "value", "worker", "const", "return", "export", "import",
+    "function", "async", "await",
 ];
 const RARE: &str = "needleInTheHaystack";
 const COMMON: &str = "const ";
