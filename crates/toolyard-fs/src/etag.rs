@@ -20,18 +20,9 @@ pub(crate) fn matches(wanted: &str, etag: &str) -> bool {
 }
 
 fn spell(hash: &blake3::Hash) -> String {
-    let mut text = String::with_capacity(LENGTH);
-    let (mut pending, mut bits) = (0_u32, 0);
-    for byte in hash.as_bytes() {
-        pending = (pending << 8) | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 && text.len() < LENGTH {
-            bits -= 5;
-            text.push(char::from(ALPHABET[(pending >> bits) as usize & 31]));
-        }
-        pending &= (1 << bits) - 1;
-    }
-    text
+    let (head, _) = hash.as_bytes().split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+    let bits = u128::from_be_bytes(*head);
+    (1..=LENGTH).map(|digit| char::from(ALPHABET[(bits >> (128 - 5 * digit)) as usize & 31])).collect()
 }
 
 #[cfg(test)]

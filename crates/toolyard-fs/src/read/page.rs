@@ -77,8 +77,16 @@ enum Pushed {
     Nothing,
     /// Its first so many bytes are shown.
     Part(usize),
-    Clipped,
+    /// Its beginning is shown, and so many characters are not.
+    Clipped(u64),
     Whole,
+}
+
+/// What lies between a place in a line and the next line.
+struct Skipped {
+    bytes: u64,
+    characters: u64,
+    ended: bool,
 }
 
 /// Appends the lines from `spot` on to `out`.
@@ -98,8 +106,9 @@ pub(super) fn fill(source: &Source<'_>, spot: Spot, style: Style, out: &mut Stri
     filler.out.truncate(begin);
     filler.long = Long::Clip(CLIP.min(style.room / 4).max(40));
     let clipped = filler.fill(spot)?;
-    if clipped.lines == 1 && clipped.next.is_none() {
-        // The text turned out to be one line: it is shown part by part.
+    if clipped.lines == 0 || clipped.lines == 1 && clipped.next.is_none() {
+        // Not even a cut line fits, or the text turned out to be one line: then it is shown part
+        // by part.
         filler.out.truncate(begin);
         filler.long = Long::Split;
         return filler.fill(spot);
@@ -170,16 +179,24 @@ impl Filler<'_, '_> {
                         page.next = Some(Spot { offset: spot.offset + len as u64, inside: true, ..spot });
                         return Ok(page);
                     }
-                    Pushed::Whole => {}
-                    Pushed::Clipped => page.clipped += 1,
+                    Pushed::Whole | Pushed::Clipped(_) => {}
                 }
                 page.lines += 1;
-                let (taken, ended) = match (end, whole) {
-                    (Some(end), _) => (end as u64 + 1, true),
-                    (None, true) => (rest.len() as u64, false),
+                let skipped = match (end, whole) {
+                    (Some(end), _) => Skipped { bytes: end as u64 + 1, characters: 0, ended: true },
+                    (None, true) => Skipped { bytes: rest.len() as u64, characters: 0, ended: false },
                     (None, false) => self.skip_line(spot.offset, line.len())?,
                 };
-                page.open_end = !ended;
+                if let Pushed::Clipped(hidden) = pushed {
+                    page.clipped += 1;
+                    self.out.push_str("…+");
+                    self.out.push_str(&super::grouped(hidden + skipped.characters));
+                }
+                if skipped.ended {
+                    self.out.push('\n');
+                }
+                page.open_end = !skipped.ended;
+                let taken = skipped.bytes;
                 at = usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(at);
                 spot = Spot {
                     offset: spot.offset + taken,
@@ -205,23 +222,18 @@ impl Filler<'_, '_> {
             Long::Clip(clip) => decoded.char_indices().nth(clip).map(|(cut, _)| cut),
             Long::Keep | Long::Split => None,
         };
-        let unseen = !whole || head.len() < visible.len();
-        match cut {
-            Some(cut) => {
-                text::show_into(&decoded[..cut], self.out);
-                let hidden = (!unseen).then(|| decoded[cut..].chars().count() as u64);
-                push_clipped(hidden, self.out);
-            }
-            None => text::show_into(&decoded, self.out),
-        }
-        if ended || !whole {
-            self.out.push('\n');
-        }
-        if cut.is_none() && unseen || self.out.len() - self.begin > self.style.room {
+        text::show_into(&decoded[..cut.unwrap_or(decoded.len())], self.out);
+        let unseen = &visible[head.len()..];
+        // The line end still has to fit, and the number of characters that are left out.
+        let more = if cut.is_some() { 32 } else { 1 };
+        if cut.is_none() && (!whole || !unseen.is_empty()) || self.out.len() + more - self.begin > self.style.room {
             self.out.truncate(before);
             return Pushed::Nothing;
         }
-        if cut.is_some() { Pushed::Clipped } else { Pushed::Whole }
+        match cut {
+            Some(cut) => Pushed::Clipped(decoded[cut..].chars().count() as u64 + self.source.characters(unseen)),
+            None => Pushed::Whole,
+        }
     }
 
     /// Appends as much of the only line as fits.
@@ -243,9 +255,6 @@ impl Filler<'_, '_> {
         if len < visible.len() || !whole {
             return Pushed::Part(len);
         }
-        if ended {
-            self.out.push('\n');
-        }
         Pushed::Whole
     }
 
@@ -262,16 +271,20 @@ impl Filler<'_, '_> {
         if ended && self.source.terminator() == b'\n' { line.strip_suffix(b"\r").unwrap_or(line) } else { line }
     }
 
-    /// Bytes from `offset` to behind the end of the line there, of which `known` hold none, and
-    /// whether there is a line end at all.
-    fn skip_line(&self, offset: u64, known: usize) -> Result<(u64, bool), Fault> {
-        let mut taken = known as u64;
+    /// Goes on to the end of the line at `offset`, of which `known` bytes were seen.
+    fn skip_line(&self, offset: u64, known: usize) -> Result<Skipped, Fault> {
+        let mut skipped = Skipped { bytes: known as u64, characters: 0, ended: false };
         loop {
-            let window = self.source.window(offset + taken, STRIDE)?;
-            match memchr::memchr(self.source.terminator(), &window.bytes) {
-                Some(end) => return Ok((taken + end as u64 + 1, true)),
-                None if window.last || window.bytes.is_empty() => return Ok((taken + window.bytes.len() as u64, false)),
-                None => taken += window.bytes.len() as u64,
+            let window = self.source.window(offset + skipped.bytes, STRIDE)?;
+            let end = memchr::memchr(self.source.terminator(), &window.bytes);
+            let rest = &window.bytes[..end.unwrap_or(window.bytes.len())];
+            skipped.characters += self.source.characters(rest);
+            skipped.bytes += rest.len() as u64;
+            if end.is_some() {
+                return Ok(Skipped { bytes: skipped.bytes + 1, ended: true, ..skipped });
+            }
+            if window.last || window.bytes.is_empty() {
+                return Ok(skipped);
             }
         }
     }
@@ -314,6 +327,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Characters in these bytes, as far as that can be told without decoding them.
+    fn characters(&self, bytes: &[u8]) -> u64 {
+        match self {
+            Self::File { encoding: Encoding::Guessed(_), .. } => bytes.len() as u64,
+            Self::Memory(_) | Self::File { .. } => bytes.iter().filter(|b| **b & 0xC0 != 0x80).count() as u64,
+        }
+    }
+
     /// The last place at or before `len` that does not cut a UTF-8 character.
     fn floor_boundary(&self, bytes: &[u8], len: usize) -> usize {
         if len >= bytes.len() || matches!(self, Self::File { encoding: Encoding::Guessed(_), .. }) {
@@ -321,14 +342,5 @@ impl<'a> Source<'a> {
         }
         let continues = |at: usize| bytes.get(at).is_some_and(|b| b & 0xC0 == 0x80);
         (len.saturating_sub(3)..=len).rev().find(|at| !continues(*at) && *at > 0).unwrap_or(len)
-    }
-}
-
-/// `…+1,234`; only `…` when the line is so long that nobody counted.
-fn push_clipped(hidden: Option<u64>, out: &mut String) {
-    out.push('…');
-    if let Some(hidden) = hidden {
-        out.push('+');
-        out.push_str(&super::grouped(hidden));
     }
 }
