@@ -11,7 +11,7 @@ pub(crate) const MAX_LINE: usize = 16 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
 
 /// A buffer that grew beyond this for one message is given back after it.
-const KEEP: usize = 1024 * 1024;
+const KEEP: usize = 2 * 1024 * 1024;
 
 pub(crate) struct Lines<R> {
     input: R,
@@ -66,6 +66,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if std::mem::take(&mut self.skipping) {
                 continue;
             }
+            if end - start > MAX_LINE {
+                too_long();
+                continue;
+            }
             return self.buffer.get(start..end);
         }
     }
@@ -82,7 +86,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.start = 0;
         if self.skipping || self.buffer.len() > MAX_LINE {
             if !self.skipping {
-                tracing::error!(limit = MAX_LINE, "a message is longer than the limit and was dropped");
+                too_long();
             }
             self.skipping = true;
             self.buffer.clear();
@@ -91,6 +95,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.scanned = self.buffer.len();
         self.buffer.reserve(CHUNK);
     }
+}
+
+fn too_long() {
+    tracing::error!(limit = MAX_LINE, "a message is longer than the limit and was dropped");
 }
 
 #[cfg(test)]

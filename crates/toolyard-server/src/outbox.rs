@@ -1,21 +1,30 @@
 //! Messages on their way out. Whatever is ready when the writer wakes leaves in one write.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use serde::Serialize;
+use rmcp::model::{ContentBlock, JsonRpcMessage, ServerJsonRpcMessage, ServerResult};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
+    time::timeout,
 };
 
 /// While more than this waits to be written, no further request is read.
 const FULL: usize = 8 * 1024 * 1024;
 
-/// A buffer that grew beyond this for one message is given back after it.
-const KEEP: usize = 1024 * 1024;
+/// A write is not made larger than this by adding messages to it.
+const BATCH: usize = 128 * 1024;
+
+/// A buffer that grew beyond this for one message is given back ...
+const KEEP: usize = 256 * 1024;
+
+/// ... once nothing was written for so long; earlier, the next message would only grow it again.
+const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -26,23 +35,20 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct Queue {
-    bytes: Vec<u8>,
+    messages: VecDeque<ServerJsonRpcMessage>,
+    weight: usize,
     closed: bool,
 }
 
 impl Outbox {
     /// Puts one message behind those already waiting; never waits itself.
-    pub(crate) fn push(&self, message: &impl Serialize) -> io::Result<()> {
+    pub(crate) fn push(&self, message: ServerJsonRpcMessage) -> io::Result<()> {
         let mut queue = self.queue();
         if queue.closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let before = queue.bytes.len();
-        if let Err(error) = serde_json::to_writer(&mut queue.bytes, message) {
-            queue.bytes.truncate(before);
-            return Err(error.into());
-        }
-        queue.bytes.push(b'\n');
+        queue.weight += weight(&message);
+        queue.messages.push_back(message);
         drop(queue);
         self.filled.notify_one();
         Ok(())
@@ -54,7 +60,7 @@ impl Outbox {
             let drained = self.drained.notified();
             {
                 let queue = self.queue();
-                if queue.bytes.len() <= FULL || queue.closed {
+                if queue.weight <= FULL || queue.closed {
                     return;
                 }
             }
@@ -73,16 +79,16 @@ impl Outbox {
     pub(crate) async fn write_to(&self, mut output: impl AsyncWrite + Unpin) -> io::Result<()> {
         let mut batch = Vec::new();
         loop {
-            let closed = {
-                let mut queue = self.queue();
-                std::mem::swap(&mut queue.bytes, &mut batch);
-                queue.closed
-            };
+            let closed = self.fill(&mut batch);
             if batch.is_empty() {
                 if closed {
                     return Ok(());
                 }
-                self.filled.notified().await;
+                if batch.capacity() <= KEEP {
+                    self.filled.notified().await;
+                } else if timeout(QUIET, self.filled.notified()).await.is_err() {
+                    batch = Vec::new();
+                }
                 continue;
             }
             let written = match output.write_all(&batch).await {
@@ -94,14 +100,51 @@ impl Outbox {
                 return Err(error);
             }
             batch.clear();
-            if batch.capacity() > KEEP {
-                batch = Vec::new();
-            }
             self.drained.notify_waiters();
         }
+    }
+
+    /// Serialises what waits until the batch is large enough; says whether the outbox is closed.
+    fn fill(&self, batch: &mut Vec<u8>) -> bool {
+        while batch.len() < BATCH {
+            let message = {
+                let mut queue = self.queue();
+                let Some(message) = queue.messages.pop_front() else {
+                    return queue.closed;
+                };
+                queue.weight -= weight(&message);
+                message
+            };
+            let before = batch.len();
+            match serde_json::to_writer(&mut *batch, &message) {
+                Ok(()) => batch.push(b'\n'),
+                Err(error) => {
+                    tracing::error!(%error, "a message can't be serialised");
+                    batch.truncate(before);
+                }
+            }
+        }
+        false
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// About as many bytes as the message holds; only tool results can be large.
+fn weight(message: &ServerJsonRpcMessage) -> usize {
+    let content = match message {
+        JsonRpcMessage::Response(response) => match &response.result {
+            ServerResult::CallToolResult(result) => result.content.as_slice(),
+            _ => &[],
+        },
+        _ => &[],
+    };
+    let bytes = |block: &ContentBlock| match block {
+        ContentBlock::Text(text) => text.text.len(),
+        ContentBlock::Image(image) => image.data.len(),
+        _ => 0,
+    };
+    512 + content.iter().map(bytes).sum::<usize>()
 }

@@ -38,7 +38,7 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for StreamTransport<R> {
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
         // Queued at once, so messages leave in the order in which the SDK made them.
-        ready(self.outbox.push(&message))
+        ready(self.outbox.push(message))
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
@@ -47,7 +47,7 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for StreamTransport<R> {
             match self.lines.next(|line| self.reader.read(line)).await {
                 Ok(Some(Incoming::Message(message))) => return Some(*message),
                 Ok(Some(Incoming::Refused(error))) => {
-                    if self.outbox.push(&error).is_err() {
+                    if self.outbox.push(ServerJsonRpcMessage::Error(error)).is_err() {
                         tracing::debug!("nobody takes answers any more");
                     }
                 }
