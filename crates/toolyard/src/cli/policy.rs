@@ -22,7 +22,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
 pub(super) fn summary(yard: &Toolyard) -> String {
     let spec = yard.policy();
     let mut text = format!(
-        "profile {}; {} deny, {} ask and {} allow rules of your own; every example holds\n",
+        "profile {}; {} deny, {} ask and {} allow rules added to it; every example holds\n",
         spec.profile.as_str(),
         spec.deny.len(),
         spec.ask.len(),

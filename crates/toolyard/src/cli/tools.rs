@@ -12,8 +12,7 @@ pub(super) fn run(args: &ToolsArgs) -> Result<Outcome, Failure> {
     for tool in yard.dispatcher().tools() {
         let definition = tool.definition;
         let asks = if tool.asks { " (asks)" } else { "" };
-        let first = definition.description.lines().next().unwrap_or_default();
-        text += &format!("{:<10} {:<8}{asks} {first}\n", definition.name, definition.effect.as_str());
+        text += &format!("{:<10} {:<8} {}{asks}\n", definition.name, definition.effect.as_str(), definition.title);
     }
     if text.is_empty() {
         output::note("the policy leaves no tool open; `toolyard policy check` shows the rules");
