@@ -31,17 +31,23 @@ pub fn show_into(text: &str, out: &mut String) {
         out.push_str(text);
         return;
     }
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == '\r' && chars.peek() == Some(&'\n') {
-            continue;
-        }
+    // Everything up to the next hidden character is copied in one piece.
+    let bytes = text.as_bytes();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = bytes[at..].iter().position(|b| SUSPICIOUS[usize::from(*b)]) {
+        at += found;
+        let Some(c) = text[at..].chars().next() else { break };
+        let next = at + c.len_utf8();
         if is_hidden(c) {
-            push_escape(c, out);
-        } else {
-            out.push(c);
+            out.push_str(&text[copied..at]);
+            if c != '\r' || bytes.get(next) != Some(&b'\n') {
+                push_escape(c, out);
+            }
+            copied = next;
         }
+        at = next;
     }
+    out.push_str(&text[copied..]);
 }
 
 /// Maps `<U+XXXX>` escapes of hidden characters back; `None` when there are none.
@@ -81,13 +87,27 @@ pub(crate) fn parse_escape(text: &str) -> Option<(char, usize)> {
     Some((c, end + 4))
 }
 
-/// Whether any byte can belong to a hidden character; plain text is the rule, so this is the
-/// only pass most text gets.
-fn may_hide(bytes: &[u8]) -> bool {
+/// The bytes a hidden character can begin with.
+const SUSPICIOUS: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = begins_hidden(byte as u8);
+        byte += 1;
+    }
+    all
+};
+
+/// Whether a hidden character can begin with this byte.
+const fn begins_hidden(b: u8) -> bool {
     // 0xC2 leads U+0080..U+00BF, 0xCD U+034F, 0xD8 U+061C, 0xE1..0xE3, 0xEF and 0xF0.. the rest.
-    bytes.iter().fold(false, |found, &b| {
-        found | (b < 0x20) & (b != b'\n') & (b != b'\t') | matches!(b, 0x7F | 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF..=0xF4)
-    })
+    (b < 0x20) & (b != b'\n') & (b != b'\t') | matches!(b, 0x7F | 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF..=0xF4)
+}
+
+/// Whether any byte can begin a hidden character; plain text is the rule, so this is the only
+/// pass most text gets.
+fn may_hide(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, &b| found | begins_hidden(b))
 }
 
 #[cfg(test)]

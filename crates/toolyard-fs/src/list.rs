@@ -1,11 +1,8 @@
 //! `fs_list`: the names in one directory.
 
-use std::{
-    ffi::OsStr,
-    fmt::Write as _,
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
-};
+use std::{ffi::OsStr, fmt::Write as _, os::unix::ffi::OsStrExt as _};
 
+use rustix::fs::{FileType, RawDir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolyard_core::{
@@ -17,6 +14,8 @@ use crate::{read::grouped, stat::rfc3339};
 
 /// Most entries held at once; of larger directories the rest is left out.
 const MAX_ENTRIES: usize = 2_000_000;
+/// Bytes of one read of a directory.
+const READ_BYTES: usize = 64 * 1024;
 /// Entries between two looks at whether anybody still waits.
 const CHECKED_EVERY: usize = 512;
 
@@ -87,6 +86,7 @@ impl Tool for List {
             details: input.details,
             after,
             room: budget.bytes(),
+            nested: self.directories.iter().nth(1).is_some(),
             path,
         };
         let page = granted.blocking(move |stop| job.run(stop)).await?;
@@ -123,6 +123,8 @@ struct Job {
     /// Name the page before ended with.
     after: Option<Vec<u8>>,
     room: usize,
+    /// Whether another allowed directory may lie in this one.
+    nested: bool,
 }
 
 #[derive(Default)]
@@ -145,7 +147,7 @@ struct Entries {
 
 #[derive(Clone, Copy)]
 struct Place {
-    /// The first eight bytes, which settle most comparisons.
+    /// Eight bytes that settle most comparisons.
     key: u64,
     start: usize,
     len: u16,
@@ -154,15 +156,7 @@ struct Place {
 
 impl Entries {
     fn push(&mut self, name: &[u8], kind: Option<Kind>) {
-        let mut key = [0; 8];
-        let len = name.len().min(8);
-        key[..len].copy_from_slice(&name[..len]);
-        self.places.push(Place {
-            key: u64::from_be_bytes(key),
-            start: self.names.len(),
-            len: u16::try_from(name.len()).unwrap_or(u16::MAX),
-            kind,
-        });
+        self.places.push(Place { key: 0, start: self.names.len(), len: u16::try_from(name.len()).unwrap_or(u16::MAX), kind });
         self.names.extend_from_slice(name);
     }
 
@@ -170,8 +164,20 @@ impl Entries {
         &self.names[place.start..place.start + usize::from(place.len)]
     }
 
+    /// Sorts by the bytes of the names.
     fn sort(&mut self) {
+        // What all names begin with settles nothing, so the keys are taken from behind it.
+        let Some(first) = self.places.first().map(|place| self.name(place)) else { return };
+        let same = |name: &[u8]| first.iter().zip(name).take_while(|(a, b)| a == b).count();
+        let common = self.places.iter().map(|place| same(self.name(place))).min().unwrap_or(0);
         let mut places = std::mem::take(&mut self.places);
+        for place in &mut places {
+            let mut key = [0; 8];
+            for (to, from) in key.iter_mut().zip(self.name(place).iter().skip(common)) {
+                *to = *from;
+            }
+            place.key = u64::from_be_bytes(key);
+        }
         places.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| self.name(a).cmp(self.name(b))));
         self.places = places;
     }
@@ -191,14 +197,29 @@ impl Job {
         let rest = &entries.places[first..];
         page.text.reserve(self.room.min(entries.names.len() + 4 * rest.len()) + 600);
         let filter = self.policy.filter();
+        let mut child = self.path.resource();
+        if !child.path.is_empty() {
+            child.path.push('/');
+        }
+        let base = child.path.len();
+        // Where nothing is escaped, joining the texts gives the canonical path of an entry.
+        let plain = !self.nested && !child.path.contains('<');
         for (at, place) in rest.iter().enumerate() {
             if at.is_multiple_of(CHECKED_EVERY) {
                 stop.check()?;
             }
             let name = OsStr::from_bytes(entries.name(place));
             let before = page.text.len();
-            let withheld = self.path.join(name).check(&filter).is_none();
-            self.push(&dir, name, place.kind, withheld, &mut page.text);
+            let shown = names::show_name(name);
+            let withheld = if plain && shown.as_bytes() == name.as_bytes() {
+                child.path.truncate(base);
+                child.path.push_str(&shown);
+                !filter.allows_parts(&child.directory, &child.path)
+            } else {
+                self.path.join(name).check(&filter).is_none()
+            };
+            page.text.push_str(&shown);
+            self.push_facts(&dir, name, place.kind, withheld, &mut page.text);
             if page.text.len() > self.room && page.shown > 0 {
                 page.text.truncate(before);
                 page.last = at.checked_sub(1).and_then(|at| rest.get(at)).map(|last| entries.name(last).to_vec());
@@ -211,30 +232,36 @@ impl Job {
     }
 
     fn entries(&self, dir: &GuardedDir, page: &mut Page, stop: &Stop) -> Result<Entries, ToolError> {
-        let failed = |error| io_failed(&self.path.display(), "list", error);
         let mut entries = Entries::default();
-        for (at, entry) in dir.entries().map_err(failed)?.enumerate() {
-            if at.is_multiple_of(CHECKED_EVERY) {
+        let mut buffer = Vec::with_capacity(READ_BYTES);
+        let mut listing = RawDir::new(dir.fd(), buffer.spare_capacity_mut());
+        let mut met = 0_usize;
+        while let Some(entry) = listing.next() {
+            let entry = entry.map_err(|errno| io_failed(&self.path.display(), "list", errno.into()))?;
+            met += 1;
+            if met.is_multiple_of(CHECKED_EVERY) {
                 stop.check()?;
             }
-            let entry = entry.map_err(failed)?;
-            let name = entry.name.into_vec();
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
             if !self.hidden && name.starts_with(b".") {
                 page.unlisted += 1;
             } else if entries.places.len() >= MAX_ENTRIES {
                 page.cut = true;
                 break;
             } else {
-                entries.push(&name, entry.kind);
+                entries.push(name, kind_of(entry.file_type()));
             }
         }
         Ok(entries)
     }
 
-    fn push(&self, dir: &GuardedDir, name: &OsStr, kind: Option<Kind>, withheld: bool, out: &mut String) {
+    /// Appends what is said behind a name.
+    fn push_facts(&self, dir: &GuardedDir, name: &OsStr, kind: Option<Kind>, withheld: bool, out: &mut String) {
         let stat = if self.details || kind.is_none() { dir.stat_child(name).ok() } else { None };
         let kind = kind.or_else(|| stat.map(|stat| stat.kind));
-        out.push_str(&names::show_name(name));
         match kind {
             Some(Kind::Directory) => out.push('/'),
             Some(Kind::Symlink) => {
@@ -262,5 +289,147 @@ impl Job {
             out.push_str(" (withheld)");
         }
         out.push('\n');
+    }
+}
+
+/// What the listing itself says about an entry; not every file system does.
+const fn kind_of(found: FileType) -> Option<Kind> {
+    match found {
+        FileType::RegularFile => Some(Kind::File),
+        FileType::Directory => Some(Kind::Directory),
+        FileType::Symlink => Some(Kind::Symlink),
+        FileType::Fifo => Some(Kind::Fifo),
+        FileType::Socket => Some(Kind::Socket),
+        FileType::CharacterDevice | FileType::BlockDevice => Some(Kind::Device),
+        FileType::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests lay out files the tool then finds")]
+
+    use std::os::unix::{ffi::OsStrExt as _, fs::symlink};
+
+    use proptest::prelude::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use serde_json::json;
+    use toolyard_core::{ErrorKind, Limits, guard::AllowedDirs};
+
+    use crate::testing::{Ring, allowing, allowing_but};
+
+    #[test]
+    fn a_directory_is_listed_by_name_and_kind() {
+        let ring = Ring::new();
+        ring.put("src/b.rs", "");
+        ring.put("src/.hidden", "");
+        ring.put("src/sub/c.rs", "");
+        symlink("b.rs", ring.path("src/link")).expect("a link");
+        mknodat(CWD, ring.path("src/pipe"), FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        let reply = ring.call("fs_list", json!({"path": "src"}));
+        assert_eq!(reply.text, ".hidden\nb.rs\nlink@ -> b.rs\npipe (named pipe)\nsub/\n[5 entries; complete=true]");
+        let reply = ring.call("fs_list", json!({"path": "src", "hidden": false}));
+        assert_eq!(reply.trailer(), "[4 entries; 1 names that begin with a dot not listed; complete=true]");
+        assert_eq!(ring.call("fs_list", json!({})).text, "src/\n[1 entry; complete=true]");
+        assert_eq!(ring.call("fs_list", json!({"path": "src/sub/"})).text, "c.rs\n[1 entry; complete=true]");
+    }
+
+    #[test]
+    fn details_add_size_and_date() {
+        let ring = Ring::new();
+        ring.put("a", "12345");
+        let file = std::fs::File::options().write(true).open(ring.path("a")).expect("a file");
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(951_782_400)).expect("a date");
+        let reply = ring.call("fs_list", json!({"details": true}));
+        assert_eq!(reply.body(), "a\t5\t2000-02-29T00:00:00Z\n");
+    }
+
+    #[test]
+    fn withheld_entries_are_marked_and_say_nothing_more() {
+        let ring = Ring::with(&allowing_but(&["read"], &["read(private/**)", "read(*.key)"]), Limits::default());
+        ring.put("a.key", "SECRET");
+        ring.put("ok", "");
+        ring.put("private/x", "");
+        symlink("/etc/passwd", ring.path("link.key")).expect("a link");
+        let reply = ring.call("fs_list", json!({"details": false}));
+        assert_eq!(
+            reply.text,
+            "a.key (withheld)\nlink.key@ (withheld)\nok\nprivate/\n[4 entries; 2 withheld by the policy; complete=true]"
+        );
+        assert_eq!(
+            ring.call("fs_list", json!({"path": "private"})).text,
+            "x (withheld)\n[1 entry; 1 withheld by the policy; complete=true]"
+        );
+        assert_eq!(ring.call("fs_list", json!({"path": "a.key"})).kind, Some(ErrorKind::Denied));
+    }
+
+    #[test]
+    fn what_is_no_directory_or_outside_is_refused() {
+        let ring = Ring::new();
+        ring.put("file", "");
+        for (path, kind) in [
+            ("file", ErrorKind::InvalidInput),
+            ("missing", ErrorKind::NotFound),
+            ("../out", ErrorKind::Denied),
+            ("../proj_evil", ErrorKind::Denied),
+            ("", ErrorKind::InvalidInput),
+        ] {
+            let reply = ring.call("fs_list", json!({"path": path}));
+            assert_eq!(reply.kind, Some(kind), "{path}: {}", reply.text);
+        }
+    }
+
+    #[test]
+    fn without_a_path_several_allowed_directories_are_listed() {
+        let place = tempfile::TempDir::new().expect("a place");
+        let paths = ["one", "two"].map(|name| place.path().join(name));
+        for path in &paths {
+            std::fs::create_dir(path).expect("a directory");
+        }
+        std::fs::write(paths[1].join("x"), "").expect("a file");
+        let directories = AllowedDirs::open(&paths).expect("directories");
+        let names: Vec<_> = directories.iter().map(|directory| directory.path().to_owned()).collect();
+        let ring = Ring::over(place, directories, &allowing(&["read"]), Limits::default());
+        let reply = ring.call("fs_list", json!({}));
+        assert_eq!(reply.text, format!("{}/\n{}/\n[2 allowed directories; complete=true]", names[0], names[1]));
+        assert_eq!(ring.call("fs_list", json!({"path": names[1]})).body(), "x\n");
+    }
+
+    #[test]
+    fn strange_names_are_shown_escaped_and_can_be_sent_back() {
+        let ring = Ring::new();
+        let names: [&[u8]; 4] = [b"a\nb", "rtl\u{202E}".as_bytes(), b"bad\xFF", b"[0 entries; complete=true]"];
+        for name in names {
+            ring.put(std::ffi::OsStr::from_bytes(name), "x\n");
+        }
+        let reply = ring.call("fs_list", json!({}));
+        assert_eq!(reply.body(), "<U+005B>0 entries; complete=true]\na<U+000A>b\nbad<0xFF>\nrtl<U+202E>\n");
+        for name in reply.body().lines().skip(1) {
+            assert!(ring.call("fs_read", json!({"path": name})).text.contains("\nx\n"), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pages_hold_every_name_once_and_in_order(
+            names in prop::collection::btree_set("(same prefix )?[a-zé.]{1,12}".prop_filter("a name", |name| !matches!(name.as_str(), "." | "..")), 1..80),
+            tokens in 100_u32..200,
+        ) {
+            let ring = Ring::new();
+            for name in &names {
+                ring.put(name, "");
+            }
+            let (mut found, mut arguments) = (Vec::new(), json!({"max_tokens": tokens}));
+            loop {
+                let reply = ring.call("fs_list", arguments.clone());
+                found.extend(reply.body().lines().map(str::to_owned));
+                prop_assert!(reply.trailer().contains(&format!("{} entr", names.len())), "{}", reply.text);
+                let Some(cursor) = reply.cursor() else { break };
+                arguments["cursor"] = cursor.into();
+            }
+            prop_assert_eq!(found, names.into_iter().collect::<Vec<_>>());
+        }
     }
 }

@@ -171,3 +171,109 @@ pub(crate) fn rfc3339((seconds, _): (i64, u32)) -> String {
     let year = year + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests lay out files the tool then finds")]
+
+    use std::{
+        fs::{File, Permissions},
+        os::unix::fs::{PermissionsExt as _, symlink},
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use serde_json::json;
+    use toolyard_core::{ErrorKind, Limits};
+
+    use super::rfc3339;
+    use crate::testing::{Ring, allowing_but};
+
+    #[test]
+    fn a_file_is_described_with_its_etag() {
+        let ring = Ring::new();
+        ring.put("a", "hello");
+        let file = File::options().write(true).open(ring.path("a")).expect("a file");
+        file.set_modified(UNIX_EPOCH + Duration::from_millis(1_795_248_930_123)).expect("a date");
+        file.set_permissions(Permissions::from_mode(0o640)).expect("a mode");
+        let tag = crate::etag::of(b"hello");
+        let reply = ring.call("fs_stat", json!({"path": "a"}));
+        let facts = "path: a\ntype: file\nsize: 5\nmode: 0640\nmodified: 2026-11-21T08:15:30Z\n";
+        assert_eq!(reply.text, format!("{facts}etag: {tag}\n[1 path; complete=true]"));
+        assert_eq!(ring.call("fs_stat", json!({"path": "a", "etag": false})).body(), facts);
+        std::fs::hard_link(ring.path("a"), ring.path("b")).expect("a link");
+        assert!(ring.call("fs_stat", json!({"path": "b"})).text.contains("\nlinks: 2, so it is never"));
+    }
+
+    #[test]
+    fn large_files_are_hashed_up_to_a_limit() {
+        let ring = Ring::new();
+        ring.put("big", vec![7; 3 << 20]);
+        let tag = crate::etag::of(&vec![7; 3 << 20]);
+        assert!(ring.call("fs_stat", json!({"path": "big"})).text.contains(&format!("\netag: {tag}\n")));
+        File::create(ring.path("vast")).and_then(|file| file.set_len(10 << 30)).expect("a sparse file");
+        assert!(ring.call("fs_stat", json!({"path": "vast"})).text.contains("\netag: - (larger than 67,108,864 bytes)\n"));
+    }
+
+    #[test]
+    fn symbolic_links_say_where_they_lead_if_that_is_inside() {
+        let ring = Ring::new();
+        ring.put("dir/a", "");
+        std::fs::write(ring.beside("out/secret"), "").expect("a file");
+        symlink(ring.path("dir/a"), ring.path("absolute")).expect("a link");
+        symlink("dir", ring.path("relative")).expect("a link");
+        symlink(ring.beside("out/secret"), ring.path("outside")).expect("a link");
+        symlink("nowhere", ring.path("dangling")).expect("a link");
+        for (path, target) in [
+            ("absolute", "dir/a (file)"),
+            ("relative", "dir (directory)"),
+            ("outside", "outside the allowed directories"),
+            ("dangling", "nowhere (missing)"),
+        ] {
+            let reply = ring.call("fs_stat", json!({"path": path}));
+            assert!(reply.text.contains("type: symbolic link\n"), "{}", reply.text);
+            assert!(reply.text.contains(&format!("\ntarget: {target}\n")), "{path}: {}", reply.text);
+        }
+    }
+
+    #[test]
+    fn special_files_and_directories_are_described_without_being_opened() {
+        let ring = Ring::new();
+        mknodat(CWD, ring.path("pipe"), FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+        std::fs::create_dir(ring.path("dir")).expect("a directory");
+        let reply = ring.call("fs_stat", json!({"paths": ["pipe", "dir"]}));
+        assert!(reply.text.contains("path: pipe\ntype: named pipe\nmode: 0"), "{}", reply.text);
+        assert!(reply.text.contains("path: dir\ntype: directory\nmode: 0"), "{}", reply.text);
+        assert_eq!(reply.trailer(), "[2 paths; complete=true]");
+    }
+
+    #[test]
+    fn one_missing_path_does_not_hide_the_others_but_a_denied_one_stops_the_call() {
+        let ring = Ring::with(&allowing_but(&["read"], &["read(private/**)"]), Limits::default());
+        ring.put("a", "");
+        ring.put("private/x", "");
+        let reply = ring.call("fs_stat", json!({"paths": ["missing", "a"]}));
+        assert!(!reply.is_error && reply.text.starts_with("path: missing\nnot found: "), "{}", reply.text);
+        assert!(reply.text.contains("path: a\ntype: file\n"));
+        assert_eq!(ring.call("fs_stat", json!({"path": "missing"})).kind, Some(ErrorKind::NotFound));
+        assert_eq!(ring.call("fs_stat", json!({"paths": ["a", "private/x"]})).kind, Some(ErrorKind::Denied));
+        assert_eq!(ring.call("fs_stat", json!({"path": "../out"})).kind, Some(ErrorKind::Denied));
+        assert_eq!(ring.call("fs_stat", json!({"pth": "a"})).kind, Some(ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn an_answer_beyond_the_budget_says_what_is_left_out() {
+        let ring = Ring::new();
+        ring.put("a", "");
+        let reply = ring.call("fs_stat", json!({"paths": vec!["a"; 50], "max_tokens": 200}));
+        assert!(reply.trailer().contains(" of 50 paths; complete=false: budget"), "{}", reply.text);
+        assert!(reply.text.len() <= 660);
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar_before_1970_too() {
+        assert_eq!(rfc3339((0, 0)), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339((-1, 0)), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339((4_107_542_399, 0)), "2100-02-28T23:59:59Z");
+    }
+}

