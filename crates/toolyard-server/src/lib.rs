@@ -3,6 +3,9 @@
 //!
 //! [`Server`] is what transports are given. [`Server::serve_io`] speaks newline-delimited JSON over
 //! any pair of byte streams. No other crate names a type of the MCP SDK.
+//!
+//! The SDK logs whole requests and answers below the level `warn`; keep its target, `rmcp`, at
+//! `warn` wherever logs are kept.
 
 mod approval;
 mod extension;

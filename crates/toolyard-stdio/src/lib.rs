@@ -9,8 +9,9 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use toolyard_server::{End, ServeError, Server};
 
-/// Threads for blocking work; the dispatcher admits fewer calls than this.
-const BLOCKING_THREADS: usize = 64;
+/// Threads for blocking work: one for each call the dispatcher runs at once by default, and a few
+/// so that standard streams that are files still move when all of those are busy.
+const BLOCKING_THREADS: usize = 72;
 
 /// How long an idle blocking thread is kept, so that a quiet server is a small one.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);

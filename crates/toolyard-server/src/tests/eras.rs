@@ -4,6 +4,13 @@ use serde_json::{Value, json};
 use toolyard_core::ApprovalFallback;
 
 use super::{Client, call, initialize, server, stateless};
+use crate::{
+    Extension, Reply, Server,
+    mcp::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListPromptsResult, PaginatedRequestParams, RequestContext,
+        RoleServer, ServerCapabilities, Tool,
+    },
+};
 
 const INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -147,4 +154,39 @@ async fn a_cursor_nobody_gave_is_refused() {
     let mut client = Client::ready().await;
     let answer = client.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"cursor": "x"}})).await;
     assert_eq!(answer["error"]["code"], -32602);
+}
+
+struct Extra;
+
+impl Extension for Extra {
+    fn capabilities(&self, mut declared: ServerCapabilities) -> ServerCapabilities {
+        declared.prompts = Some(Default::default());
+        declared
+    }
+
+    fn tools(&self) -> Vec<Tool> {
+        vec![Tool::new("raw_tool", "Raw.", serde_json::Map::new())]
+    }
+
+    fn call_tool(&self, request: CallToolRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
+        Box::pin(async move { Ok(CallToolResult::success(vec![ContentBlock::text(request.name)]).into()) })
+    }
+
+    fn list_prompts(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Reply<'_, ListPromptsResult> {
+        Box::pin(async { Ok(ListPromptsResult::default()) })
+    }
+}
+
+#[tokio::test]
+async fn an_extension_adds_tools_and_methods_and_leaves_the_rest_as_it_was() {
+    let dispatcher = server(ApprovalFallback::Deny).dispatcher().clone();
+    let mut client = Client::of(&Server::builder(dispatcher).extension(std::sync::Arc::new(Extra)).build());
+    let started = client.ask(&initialize("2025-11-25", json!({}))).await;
+    assert_eq!(started["result"]["capabilities"], json!({"prompts": {}, "tools": {}}));
+    assert_eq!(client.call("raw_tool", json!({})).await, "raw_tool");
+    assert_eq!(client.call("demo_echo", json!({"text": "x"})).await, "x\n[complete=true]");
+    let listed = client.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "prompts/list"})).await;
+    assert_eq!(listed["result"], json!({"prompts": []}));
+    let absent = client.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "resources/list"})).await;
+    assert_eq!(absent["error"]["code"], -32601);
 }
