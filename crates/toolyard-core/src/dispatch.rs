@@ -338,6 +338,7 @@ impl OneCall<'_> {
         if let (Err(error), true) = (&noted, writes) {
             return CallOutcome::Done(Answer::error(&unaudited(error)));
         }
+        let mut outcome = OutcomeGuard { call: self, approval, noted: false };
         // The record travels to the disk while the tool works.
         let durable = writes.then(|| self.dispatcher.audit.durable());
         let mut result = self.run_bounded(parsed, accesses).await;
@@ -347,13 +348,15 @@ impl OneCall<'_> {
         {
             result = Err(unaudited(&error).with_hint("the change was made; tell the operator to look at the audit trail"));
         }
+        outcome.noted = true;
         self.finish(result, approval)
     }
 
     async fn run_bounded(&self, parsed: Box<dyn ParsedCall + '_>, accesses: &[Access]) -> Result<Answer, ToolError> {
         let Self { dispatcher, definition, cx, .. } = self;
         let timeout = dispatcher.limits.timeout_of(definition.name);
-        let deadline = self.started + timeout;
+        // The time a user takes to consent is not the tool's.
+        let deadline = Instant::now() + timeout;
         let stop = RaiseOnDrop(Stop::at(deadline));
         let granted = Granted {
             context: cx,
@@ -424,17 +427,15 @@ impl OneCall<'_> {
             Answer::error(&error)
         });
         let answer = answer.capped(self.dispatcher.limits.max_answer_bytes());
-        let finish = Finish {
-            call: self.number,
-            result: answer.error_kind().map_or("ok", |kind| kind.as_str()),
-            approval,
-            micros: micros_since(self.started),
-            bytes: answer.len(),
-        };
+        self.note_finish(answer.error_kind().map_or("ok", |kind| kind.as_str()), approval, answer.len());
+        CallOutcome::Done(answer)
+    }
+
+    fn note_finish(&self, result: &str, approval: Option<&'static str>, bytes: usize) {
+        let finish = Finish { call: self.number, result, approval, micros: micros_since(self.started), bytes };
         if let Err(error) = self.dispatcher.audit.finish(&finish) {
             tracing::error!(%error, tool = self.definition.name, "an outcome is missing from the audit trail");
         }
-        CallOutcome::Done(answer)
     }
 
     fn deny(&self, accesses: &[Access], decision: &Decision, verdict: &Verdict, approval: Option<&'static str>) -> CallOutcome {
@@ -453,6 +454,21 @@ impl OneCall<'_> {
         let refused = Refused { tool: self.definition.name, effect: Some(self.definition.effect), rule };
         self.dispatcher.note_refusal(self.number, self.cx, &refused, self.started);
         CallOutcome::Done(Answer::error(error))
+    }
+}
+
+/// A call whose connection went away is dropped in the middle; the trail says so.
+struct OutcomeGuard<'c, 'd> {
+    call: &'c OneCall<'d>,
+    approval: Option<&'static str>,
+    noted: bool,
+}
+
+impl Drop for OutcomeGuard<'_, '_> {
+    fn drop(&mut self) {
+        if !self.noted {
+            self.call.note_finish("abandoned", self.approval, 0);
+        }
     }
 }
 

@@ -300,6 +300,7 @@ async fn blocking_work_of_a_dropped_call_is_told_to_stop() {
     let cx = context();
     let timed_out = tokio::time::timeout(Duration::from_millis(20), bench.call("demo_read", "block", &cx)).await;
     assert_eq!(timed_out.ok(), None);
+    assert_eq!(bench.records().last().map(String::as_str), Some("finish abandoned -"));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(bench.blocked_work_ended.load(Ordering::SeqCst));
 }
