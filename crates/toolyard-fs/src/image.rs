@@ -65,7 +65,7 @@ pub(crate) fn prepare(data: Vec<u8>, format: ImageFormat) -> Result<Picture, Ref
     let mut reader = ImageReader::with_format(Cursor::new(&data), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_MEMORY);
-    reader.limits(limits.clone());
+    reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_MEMORY {

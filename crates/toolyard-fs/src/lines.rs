@@ -20,7 +20,8 @@ const MAX_COUNTS: usize = 128 * 1024;
 /// Bytes counted in one go.
 const BUFFER: usize = 256 * 1024;
 
-/// What tells one state of a file from another.
+/// What tells one state of a file from another. Before Linux 6.13, a second change within one tick
+/// of the clock that keeps the size goes unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     dev: u64,

@@ -3,6 +3,7 @@
 mod binary;
 mod bytes;
 mod cursor;
+mod large;
 mod page;
 mod range;
 mod section;
@@ -16,8 +17,7 @@ use toolyard_core::{
     guard::{AllowedDirs, CheckedPath, Follow},
 };
 
-pub(crate) use self::bytes::{Bytes, Fault};
-pub(crate) use self::section::hash;
+pub(crate) use self::bytes::{Bytes, Fault, hash};
 use self::{
     cursor::Resume,
     range::LineRange,

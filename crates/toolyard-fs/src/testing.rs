@@ -103,11 +103,6 @@ impl Ring {
     pub(crate) const fn runtime(&self) -> &Runtime {
         &self.runtime
     }
-
-    /// The dispatcher itself.
-    pub(crate) const fn dispatcher(&self) -> &Dispatcher {
-        &self.dispatcher
-    }
 }
 
 impl Reply {

@@ -5,6 +5,8 @@ use std::{cell::Cell, fs::File, io, io::IoSliceMut, os::unix::fs::FileExt as _};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use toolyard_core::{Stop, ToolError};
 
+use crate::etag;
+
 /// Most bytes that one call reads on the protocol thread.
 const INLINE: usize = 256 * 1024;
 /// Most bytes read there when the file system can't promise not to wait. The open that came
@@ -123,6 +125,22 @@ impl Fault {
                 ToolError::unavailable(format!("`{name}` can't be read")).with_hint("look at it with fs_stat").with_source(error)
             }
             Self::Wait => ToolError::internal("a read asked for the blocking pool twice"),
+        }
+    }
+}
+
+/// The etag of a whole file, read in steps.
+pub(crate) fn hash(bytes: &Bytes<'_>) -> Result<String, Fault> {
+    bytes.need_pool()?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; STEP];
+    let mut offset = 0;
+    loop {
+        let read = bytes.read_at(&mut buffer, offset)?;
+        hasher.update(buffer.get(..read).unwrap_or_default());
+        offset += read as u64;
+        if read < buffer.len() {
+            return Ok(etag::finish(&hasher));
         }
     }
 }

@@ -325,7 +325,7 @@ fn lines_of_a_large_file_are_found_and_a_change_is_noticed() {
     assert!(split(&line("1-2")).0.ends_with("big etag=- lines 1-2/? utf-8 lf"));
     assert_eq!(split(&line("150000")).1, "line 150000 of the file\n");
     assert_eq!(split(&line("-1")).1, "line 200000 of the file\n");
-    assert!(split(&line("-1")).0.contains(" 1 lines near the end of ? "));
+    assert!(split(&line("-1")).0.contains(" 1 line near the end of ? "));
     assert_eq!(split(&line("-150000--149999")).1, "line 50001 of the file\nline 50002 of the file\n");
     let reply = line("200001");
     assert!(reply.text.contains("it has 200000"), "{}", reply.text);
