@@ -100,7 +100,7 @@ fn copy_file(from: &CheckedPath, to: &CheckedPath, input: &Input, durability: Du
         trailer = trailer.note("replaced the file that was there");
     }
     if written.directories_made > 0 {
-        trailer = trailer.note(format!("made {} parent directories", written.directories_made));
+        trailer = trailer.note(format!("parent directories made: {}", written.directories_made));
     }
     Ok(Answer::text(format!("copied {from_shown} to {to_shown}"), &trailer))
 }

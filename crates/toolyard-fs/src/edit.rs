@@ -21,13 +21,13 @@ use self::{
     locate::{Miss, Splice, locate},
     source::Source,
 };
-use crate::etag;
+use crate::{etag, text_file::Encoding};
 
 /// Most edits of one call.
 const MAX_EDITS: usize = 200;
 
 /// Largest file that is edited, in bytes.
-const MAX_FILE: u64 = 64 << 20;
+const MAX_FILE: u64 = 32 << 20;
 
 /// Line numbers listed for text that occurs several times.
 const LISTED: usize = 20;
@@ -128,7 +128,9 @@ fn check(edits: &[Edit]) -> Result<(), ToolError> {
 
 fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durability: Durability) -> Result<Answer, ToolError> {
     if change.size().is_none() {
-        return Err(ToolError::not_found(format!("`{shown}` does not exist")).with_hint("check the path with fs_glob, or create it with fs_write"));
+        return Err(
+            ToolError::not_found(format!("`{shown}` does not exist")).with_hint("check the path with fs_glob, or create it with fs_write")
+        );
     }
     let bytes = change.read(MAX_FILE)?;
     let stale = match &input.etag {
@@ -138,8 +140,7 @@ fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durabil
         }
         None => None,
     };
-    let source = Source::new(&bytes);
-    let splices = place_all(&source, shown, &input.edits, stale.as_deref(), budget)?;
+    let (source, splices) = understand(&bytes, shown, &input.edits, stale.as_deref(), budget)?;
     let pieces = pieces(&bytes, &splices);
     let size: usize = pieces.iter().map(|piece| piece.len()).sum();
     let mut hasher = blake3::Hasher::new();
@@ -160,7 +161,9 @@ fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durabil
     let diff = Diff::of(&source, &splices, budget.bytes().saturating_sub(answer.len()));
     answer.push_str(&diff.text);
     let count = splices.len() as u64;
-    let mut trailer = Trailer::new().count(count, count, "edits").note(format!("+{} -{} lines", diff.added, diff.removed));
+    let mut trailer = Trailer::new()
+        .count(count, count, if count == 1 { "edit" } else { "edits" })
+        .note(format!("+{} -{} lines", diff.added, diff.removed));
     if input.dry_run {
         trailer = trailer.note("nothing was written");
     }
@@ -182,6 +185,25 @@ fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durabil
     Ok(Answer::text(answer, &trailer))
 }
 
+/// Reads the file in its encoding and finds every edit.
+fn understand<'b>(
+    bytes: &'b [u8],
+    shown: &str,
+    edits: &[Edit],
+    stale: Option<&str>,
+    budget: Budget,
+) -> Result<(Source<'b>, Vec<Splice>), ToolError> {
+    let source = Source::new(bytes);
+    let placed = place_all(&source, shown, edits, stale, budget);
+    // Without a mark UTF-16 is a guess, which short texts with zero bytes can mislead.
+    if placed.is_err() && matches!(source.encoding, Encoding::Utf16Le { bom: false } | Encoding::Utf16Be { bom: false }) {
+        let source = Source::of(bytes, Encoding::Utf8Damaged);
+        if let Ok(splices) = place_all(&source, shown, edits, stale, budget) {
+            return Ok((source, splices));
+        }
+    }
+    placed.map(|splices| (source, splices))
+}
 
 /// Finds every edit, or tells everything that is wrong.
 fn place_all(source: &Source<'_>, shown: &str, edits: &[Edit], stale: Option<&str>, budget: Budget) -> Result<Vec<Splice>, ToolError> {
@@ -237,7 +259,11 @@ fn problem(source: &Source<'_>, edit: &Edit, miss: Miss) -> String {
         Miss::Several(places) => several(source, &places),
         Miss::Unmappable(lost) => {
             let shown = text::show(lost.encode_utf8(&mut [0; 4])).into_owned();
-            format!("`new` holds `{shown}` (U+{:04X}), which {} can't express; write it another way", u32::from(lost), source.encoding.name())
+            format!(
+                "`new` holds `{shown}` (U+{:04X}), which {} can't express; write it another way",
+                u32::from(lost),
+                source.encoding.name()
+            )
         }
         Miss::NoChange => "`new` puts back what is there; line ends stay those of the file".to_owned(),
     }

@@ -90,7 +90,7 @@ impl Tool for Move {
                     trailer = trailer.note("copied to another file system, then removed here");
                 }
                 if moved.directories_made > 0 {
-                    trailer = trailer.note(format!("made {} parent directories", moved.directories_made));
+                    trailer = trailer.note(format!("parent directories made: {}", moved.directories_made));
                 }
                 if kind == Kind::Symlink {
                     trailer = trailer.note("the symlink itself was moved; a relative one may point elsewhere now");

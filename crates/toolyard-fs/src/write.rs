@@ -1,6 +1,6 @@
 //! `fs_write`: a whole file, new or replaced.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io::Read as _};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,8 +17,11 @@ use crate::{
     text_file::{Encoding, LineEndings},
 };
 
-/// Largest file that is replaced, in bytes: its content decides about etag and encoding.
-const MAX_REPLACED: u64 = 256 << 20;
+/// Largest file that is looked at whole before it is replaced, in bytes.
+const MAX_LOOKED_AT: u64 = 16 << 20;
+
+/// Bytes that tell the encoding of a larger one.
+const HEAD: usize = 64 << 10;
 
 /// Writes a whole file. A new file needs only `path` and `content`; missing parent directories are
 /// made. A file that exists is replaced only with its current `etag` (from fs_read) or with
@@ -84,24 +87,33 @@ fn replace(change: FileChange, shown: &str, input: &Input, durability: Durabilit
         let written = change.put(&[content], durability)?;
         let mut trailer = Trailer::new().count(1, 1, "file");
         if written.directories_made > 0 {
-            trailer = trailer.note(format!("made {} parent directories", written.directories_made));
+            trailer = trailer.note(format!("parent directories made: {}", written.directories_made));
         }
         return Ok(Answer::text(format!("created {shown} etag={} {} bytes", etag::of(content), written.size), &trailer));
     };
-    let old = change.read(MAX_REPLACED)?;
-    let current = etag::of(&old);
-    let encoding = Encoding::detect(&old, true).unwrap_or(Encoding::Utf8);
+    let old = if size <= MAX_LOOKED_AT { Some(change.read(MAX_LOOKED_AT)?) } else { None };
+    let (current, encoding) = match &old {
+        Some(old) => (etag::of(old), Encoding::detect(old, true)),
+        None => look_through(&change, shown)?,
+    };
+    let encoding = encoding.unwrap_or(Encoding::Utf8);
     let content = encode(encoding, &input.content).map_err(|lost| {
-        ToolError::conflict(format!("`{shown}` is written in {}, which has no character `{lost}` (U+{:04X})", encoding.name(), u32::from(lost)))
-            .with_hint("leave such characters out, or delete the file first: a new file is written in utf-8")
+        ToolError::conflict(format!(
+            "`{shown}` is written in {}, which has no character `{lost}` (U+{:04X})",
+            encoding.name(),
+            u32::from(lost)
+        ))
+        .with_hint("leave such characters out, or delete the file first: a new file is written in utf-8")
     })?;
-    if *content == *old {
+    if current == etag::of(&content) {
         return Ok(Answer::text(format!("unchanged {shown} etag={current} {size} bytes: it holds exactly this already"), &Trailer::new()));
     }
     match &input.etag {
         Some(wanted) if !etag::matches(wanted, &current) => {
-            return Err(ToolError::conflict(format!("`{shown}` has changed: its etag is {current} ({size} bytes), not the one you gave; nothing was written"))
-                .with_hint("read it again, then decide what to write"));
+            return Err(ToolError::conflict(format!(
+                "`{shown}` has changed: its etag is {current} ({size} bytes), not the one you gave; nothing was written"
+            ))
+            .with_hint("read it again, then decide what to write"));
         }
         None if !input.overwrite => {
             return Err(ToolError::conflict(format!("`{shown}` exists, etag={current} ({size} bytes); nothing was written")).with_hint(
@@ -115,15 +127,38 @@ fn replace(change: FileChange, shown: &str, input: &Input, durability: Durabilit
     if !written.owner_kept {
         trailer = trailer.note("the owner of the file is another one now");
     }
-    let (before, after) = (LineEndings::of(&old), LineEndings::of(&content));
-    if encoding.unit() == 1 && before != after && !old.is_empty() && content.contains(&b'\n') {
-        trailer = trailer.note(format!("line ends were {}, are {} now", before.name(), after.name()));
+    if let Some(old) = old.filter(|old| encoding.unit() == 1 && !old.is_empty() && content.contains(&b'\n')) {
+        let (before, after) = (LineEndings::of(&old), LineEndings::of(&content));
+        if before != after {
+            trailer = trailer.note(format!("line ends were {}, are {} now", before.name(), after.name()));
+        }
     }
     let told = match encoding {
         Encoding::Utf8 => String::new(),
         encoding => format!(" {}", encoding.name()),
     };
     Ok(Answer::text(format!("replaced {shown} etag={} {} bytes{told}", etag::of(&content), written.size), &trailer))
+}
+
+/// Etag and encoding of a file that is too large to hold.
+fn look_through(change: &FileChange, shown: &str) -> Result<(String, Option<Encoding>), ToolError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut encoding = None;
+    let mut buffer = vec![0; HEAD.max(256 << 10)];
+    let Some(mut file) = change.file() else { return Ok((etag::finish(&hasher), None)) };
+    let mut first = true;
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => return Ok((etag::finish(&hasher), encoding)),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ToolError::unavailable(format!("can't read `{shown}`")).with_source(error)),
+        };
+        if std::mem::take(&mut first) {
+            encoding = Encoding::detect(&buffer[..read.min(HEAD)], false);
+        }
+        hasher.update(&buffer[..read]);
+    }
 }
 
 /// The content as the file on the disk is written, its byte order mark included.

@@ -25,7 +25,7 @@ fn a_file_is_copied_with_its_mode_and_not_over_another() {
     let ring = Ring::new();
     ring.put("f", vec![7_u8; 3 << 20]);
     set_mode(&ring, "f", 0o751);
-    assert_eq!(copy(&ring, "f", "new/f").text, "copied f to new/f\n[3145728 bytes in 1 file; made 1 parent directories; complete=true]");
+    assert_eq!(copy(&ring, "f", "new/f").text, "copied f to new/f\n[3145728 bytes in 1 file; parent directories made: 1; complete=true]");
     assert_eq!(ring.get("new/f"), vec![7_u8; 3 << 20]);
     assert_eq!(mode(&ring, "new/f"), 0o751);
     ring.put("g", "g");

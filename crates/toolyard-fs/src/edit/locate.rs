@@ -167,7 +167,7 @@ impl Normalised {
         let mut shortened = Vec::new();
         let mut done = 0;
         for at in memchr::memmem::find_iter(source.bytes, pair) {
-            if at % unit != 0 {
+            if !at.is_multiple_of(unit) {
                 continue;
             }
             bytes.extend_from_slice(&source.bytes[done..at]);

@@ -37,7 +37,10 @@ pub(super) fn explain(source: &Source<'_>, old: &str, new: &str) -> String {
     if !new.trim().is_empty()
         && let [at] = places_of(source, new).as_slice()
     {
-        return format!("`old` is not in the file, but `new` is already there at line {}: was the edit made before?", source.line_number(*at));
+        return format!(
+            "`old` is not in the file, but `new` is already there at line {}: was the edit made before?",
+            source.line_number(*at)
+        );
     }
     if source.encoding.encode(old).is_err() {
         return format!("`old` holds characters that {} can't express, so it is not in the file", source.encoding.name());

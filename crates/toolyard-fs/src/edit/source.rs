@@ -20,7 +20,11 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         // Bytes that are no text are searched and spliced as they are.
-        let encoding = Encoding::detect(bytes, true).unwrap_or(Encoding::Utf8Damaged);
+        Self::of(bytes, Encoding::detect(bytes, true).unwrap_or(Encoding::Utf8Damaged))
+    }
+
+    /// The same bytes read in this encoding.
+    pub(super) fn of(bytes: &'a [u8], encoding: Encoding) -> Self {
         let endings = match encoding.unit() {
             1 => LineEndings::of(bytes),
             _ => LineEndings::of(encoding.decode(bytes).as_bytes()),
@@ -52,7 +56,7 @@ impl<'a> Source<'a> {
         let terminator = self.terminator();
         let mut end = at.min(self.bytes.len());
         while let Some(found) = memmem::rfind(&self.bytes[..end], terminator) {
-            if found % self.unit() == 0 {
+            if found.is_multiple_of(self.unit()) {
                 return found + terminator.len();
             }
             end = found + terminator.len() - 1;
@@ -66,7 +70,7 @@ impl<'a> Source<'a> {
         let mut from = at.min(self.bytes.len());
         while let Some(found) = memmem::find(&self.bytes[from..], terminator) {
             let found = from + found;
-            if found % self.unit() == 0 {
+            if found.is_multiple_of(self.unit()) {
                 return found + terminator.len();
             }
             from = found + 1;
@@ -109,7 +113,8 @@ impl<'a> Source<'a> {
             LineEndings::Cr => "\r",
             LineEndings::Mixed => {
                 let first = self.line_end_after(start);
-                let line_end = if first <= end || first > start && self.ends_with_terminator(first) { first } else { self.line_start(start) };
+                let line_end =
+                    if first <= end || first > start && self.ends_with_terminator(first) { first } else { self.line_start(start) };
                 let line_end = if self.ends_with_terminator(line_end) { line_end } else { self.line_start(start) };
                 let carriage_return: &[u8] = match self.encoding {
                     Encoding::Utf16Le { .. } => b"\r\0",

@@ -65,7 +65,7 @@ fn a_dry_run_shows_the_same_diff_and_writes_nothing() {
     assert_eq!((before.ino(), before.mtime_nsec(), before.ctime_nsec()), (after.ino(), after.mtime_nsec(), after.ctime_nsec()));
     assert_eq!(ring.get("f"), b"one\ntwo\n");
     assert!(dry.text.starts_with("would edit f etag="), "{}", dry.text);
-    assert_eq!(dry.trailer(), "[1 edits; +1 -1 lines; nothing was written; complete=true]");
+    assert_eq!(dry.trailer(), "[1 edit; +1 -1 lines; nothing was written; complete=true]");
     let real = edit(&ring, "f", &[("two", "2")]);
     assert_eq!(real.body().replace("edited", "would edit"), dry.body());
 }
@@ -184,7 +184,7 @@ fn a_stale_etag_is_no_error_while_every_old_text_is_unique() {
     ring.put("f", "a\nb\nc\n");
     let seen = etag::of(&ring.get("f"));
     let call = |old: &str, new: &str| ring.call("fs_edit", json!({"path": "f", "edits": list(&[(old, new)]), "etag": seen}));
-    assert_eq!(call("a", "A").trailer(), "[1 edits; +1 -1 lines; complete=true]");
+    assert_eq!(call("a", "A").trailer(), "[1 edit; +1 -1 lines; complete=true]");
     let stale = call("b", "B");
     assert!(stale.trailer().contains("the file had changed since that etag"), "{}", stale.text);
     assert_eq!(ring.get("f"), b"A\nB\nc\n");
@@ -193,7 +193,7 @@ fn a_stale_etag_is_no_error_while_every_old_text_is_unique() {
     assert!(gone.text.contains(&format!("it is {} now", etag::of(b"A\nB\nc\n"))), "{}", gone.text);
     // Changed and changed back, touched, or replaced by the same bytes: the content decides.
     ring.put("f", "a\nb\nc\n");
-    assert_eq!(call("c", "C").trailer(), "[1 edits; +1 -1 lines; complete=true]");
+    assert_eq!(call("c", "C").trailer(), "[1 edit; +1 -1 lines; complete=true]");
 }
 
 #[test]

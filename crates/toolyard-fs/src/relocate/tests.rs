@@ -18,7 +18,7 @@ fn a_file_a_link_and_a_directory_move_in_one_step() {
     ring.put("f", "content");
     ring.put("dir/a/b", "b");
     symlink("nowhere", ring.path("link")).expect("a link");
-    assert_eq!(relocate(&ring, "f", "new/place/f").text, "moved f to new/place/f\n[made 2 parent directories; complete=true]");
+    assert_eq!(relocate(&ring, "f", "new/place/f").text, "moved f to new/place/f\n[parent directories made: 2; complete=true]");
     assert_eq!(ring.get("new/place/f"), b"content");
     assert_eq!(relocate(&ring, "dir", "dir2").text, "moved dir to dir2\n[2 entries below it; complete=true]");
     assert_eq!(ring.get("dir2/a/b"), b"b");

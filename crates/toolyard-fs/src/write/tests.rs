@@ -36,7 +36,7 @@ fn a_new_file_is_created_with_its_parents_and_the_usual_mode() {
     let reply = write(&ring, "a/b/c.txt", "hello\n");
     assert_eq!(
         reply.text,
-        format!("created a/b/c.txt etag={} 6 bytes\n[1 file; made 2 parent directories; complete=true]", etag::of(b"hello\n"))
+        format!("created a/b/c.txt etag={} 6 bytes\n[1 file; parent directories made: 2; complete=true]", etag::of(b"hello\n"))
     );
     assert_eq!(ring.get("a/b/c.txt"), b"hello\n");
     ring.put("usual", "");
@@ -273,6 +273,43 @@ fn a_full_disk_leaves_the_old_content_and_no_rest() {
     assert_eq!(names(ring.path("disk")), ["f"]);
     assert!(write(&ring, "disk/g", &"x".repeat(2 << 20)).is_error);
     assert_eq!(names(ring.path("disk")), ["f"]);
+}
+
+#[test]
+fn a_read_only_file_system_says_so() {
+    let ring = Ring::new();
+    let Some(mounted) = small_disk(&ring) else { return };
+    assert!(!write(&ring, "disk/f", "old\n").is_error);
+    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(&mounted.0).status();
+    assert!(remounted.is_ok_and(|status| status.success()));
+    for (tool, arguments) in [
+        ("fs_write", json!({"path": "disk/f", "content": "x", "overwrite": true})),
+        ("fs_write", json!({"path": "disk/a/b", "content": "x"})),
+        ("fs_edit", json!({"path": "disk/f", "edits": [{"old": "old", "new": "x"}]})),
+        ("fs_mkdir", json!({"path": "disk/dir"})),
+        ("fs_move", json!({"from": "disk/f", "to": "disk/g"})),
+        ("fs_delete", json!({"path": "disk/f"})),
+    ] {
+        let reply = ring.call(tool, arguments);
+        assert_eq!(reply.kind, Some(ErrorKind::Unavailable), "{tool}: {}", reply.text);
+        assert!(reply.text.contains("mounted read-only"), "{tool}: {}", reply.text);
+    }
+}
+
+#[test]
+fn a_huge_file_is_replaced_without_being_held_in_memory() {
+    let ring = Ring::new();
+    let file = std::fs::File::create(ring.path("huge")).expect("a file");
+    file.set_len(600 << 20).expect("a sparse file");
+    let edit = ring.call("fs_edit", json!({"path": "huge", "edits": [{"old": "a", "new": "b"}]}));
+    assert_eq!(edit.kind, Some(ErrorKind::LimitExceeded));
+    file.set_len(20 << 20).expect("a smaller one");
+    let blind = write(&ring, "huge", "x");
+    assert_eq!(blind.kind, Some(ErrorKind::Conflict));
+    let tag = etag::of(&vec![0; 20 << 20]);
+    assert!(blind.text.contains(&format!("etag={tag} (20971520 bytes)")), "{}", blind.text);
+    assert!(!ring.call("fs_write", json!({"path": "huge", "content": "x", "etag": tag})).is_error);
+    assert_eq!(ring.get("huge"), b"x");
 }
 
 #[test]

@@ -2,20 +2,21 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::Read as _,
     os::fd::{AsFd, BorrowedFd},
 };
 
 use rustix::{
     fs::{
-        Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat as RawStat, Uid, XattrFlags, accessat, fchmod, fchown, fgetxattr,
-        flistxattr, fsetxattr, fstat, fsync, openat, renameat_with, statat,
+        Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat as RawStat, Uid, accessat, fchmod, fchown, fstat, fsync, openat,
+        renameat_with, statat,
     },
     io::Errno,
 };
 
 use super::{
     Durability,
+    content::{copy_attributes, copy_content, write_pieces},
     errors::{failed, failed_io},
     gate::{Pass, lock_file},
     parent::Parent,
@@ -29,9 +30,6 @@ use crate::{
 
 /// How often a file may be replaced by others while a call tries to lock it.
 const LOCK_ATTEMPTS: usize = 64;
-
-/// Bytes copied between two looks at the stop flag.
-const COPY_STEP: usize = 4 << 20;
 
 /// The exclusive right to change the content of one file, which need not exist yet.
 #[derive(Debug)]
@@ -103,12 +101,35 @@ impl FileChange {
         if size > limit {
             return Err(too_large(size));
         }
-        let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-        (&current.file).take(limit.saturating_add(1)).read_to_end(&mut content).map_err(|error| failed_io("read", &self.shown, &error))?;
-        if content.len() as u64 > limit {
-            return Err(too_large(content.len() as u64));
+        // One byte more than expected, so that the end is seen without another buffer.
+        let mut content = vec![0; usize::try_from(size).unwrap_or(0).saturating_add(1)];
+        let mut filled = 0_usize;
+        loop {
+            let room = content.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                if filled as u64 > limit {
+                    return Err(too_large(filled as u64));
+                }
+                content.resize(filled.saturating_mul(2), 0);
+                continue;
+            }
+            match (&current.file).read(room) {
+                Ok(0) => break,
+                Ok(read) => filled = filled.saturating_add(read),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed_io("read", &self.shown, &error)),
+            }
         }
+        if filled as u64 > limit {
+            return Err(too_large(filled as u64));
+        }
+        content.truncate(filled);
         Ok(content)
+    }
+
+    /// The file that is there, locked and at its beginning.
+    pub fn file(&self) -> Option<&File> {
+        self.current.as_ref().map(|current| &current.file)
     }
 
     /// Makes these pieces, one after the other, the content of the file: all of it, or nothing is
@@ -118,9 +139,7 @@ impl FileChange {
     /// `Conflict` when somebody else changed the file since it was looked at; what the system says.
     pub fn put(self, pieces: &[&[u8]], durability: Durability) -> Result<Written, ToolError> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();
-        self.put_with(durability, size, 0o666, |mut file, shown| {
-            pieces.iter().try_for_each(|piece| file.write_all(piece)).map_err(|error| failed_io("write", shown, &error))
-        })
+        self.put_with(durability, size, 0o666, |file, shown| write_pieces(file, pieces).map_err(|error| failed_io("write", shown, &error)))
     }
 
     /// Makes the content of `source` the content of the file; a new file gets the permission bits
@@ -363,60 +382,4 @@ fn vanished(shown: &str) -> ToolError {
 fn changed(shown: &str) -> ToolError {
     ToolError::conflict(format!("`{shown}` was changed by another program in the meantime; its content was kept and yours was not written"))
         .with_hint("read it again, then repeat the call")
-}
-
-/// Copies access list and extended attributes, but not those that a write takes away.
-fn copy_attributes(from: &File, to: &File) -> Result<(), Errno> {
-    let mut names = [0_u8; 0];
-    let needed = match flistxattr(from, &mut names) {
-        Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
-        needed => needed?,
-    };
-    let mut names = vec![0_u8; needed.saturating_add(1024)];
-    let filled = flistxattr(from, &mut names)?;
-    let names = names.get(..filled).unwrap_or_default();
-    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        if name == b"security.capability" {
-            continue;
-        }
-        let mut value = vec![0_u8; 64 << 10];
-        let copied = fgetxattr(from, name, &mut value[..])
-            .and_then(|length| fsetxattr(to, name, value.get(..length).unwrap_or_default(), XattrFlags::empty()));
-        match copied {
-            Ok(()) => {}
-            // Labels and the like are the system's to give.
-            Err(_) if !name.starts_with(b"user.") && !name.starts_with(b"system.posix_acl") => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// Copies a whole file, in the kernel where it can.
-pub(super) fn copy_content(source: &File, target: &File, shown: &str, stop: &Stop) -> Result<(), ToolError> {
-    let mut offset = 0_u64;
-    loop {
-        stop.check()?;
-        match rustix::fs::copy_file_range(source, Some(&mut offset), target, None, COPY_STEP) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(Errno::INTR) => {}
-            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => break,
-            Err(errno) => return Err(failed("copy", shown, errno)),
-        }
-    }
-    // Some file systems report an early end, so what is left, if anything, is read.
-    let mut buffer = vec![0_u8; 256 << 10];
-    let mut target = target;
-    loop {
-        let read = match rustix::io::pread(source, &mut buffer[..], offset) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(failed("copy", shown, errno)),
-        };
-        stop.check()?;
-        target.write_all(buffer.get(..read).unwrap_or_default()).map_err(|error| failed_io("copy", shown, &error))?;
-        offset = offset.saturating_add(read as u64);
-    }
 }

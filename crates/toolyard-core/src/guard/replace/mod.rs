@@ -11,11 +11,15 @@ mod change;
 mod entry;
 mod tree;
 
+mod content;
 mod parent;
 mod temp;
 
 mod errors;
 mod gate;
+
+#[cfg(test)]
+mod tests;
 
 pub use change::{FileChange, Written};
 pub use entry::{Moved, check_rename, make_directory, remove, rename};

@@ -45,11 +45,7 @@ impl<'d> Temp<'d> {
     pub(super) fn new(dir: BorrowedFd<'d>, mode: u32) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
         match openat(dir, c".", flags, Mode::from_raw_mode(mode)) {
-            Ok(fd) => {
-                let temp = Self { dir, file: File::from(fd), name: None };
-                lock_own(&temp.file)?;
-                Ok(temp)
-            }
+            Ok(fd) => Ok(Self { dir, file: File::from(fd), name: None }),
             // File systems without nameless files say so in different ways.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => Self::named(dir, mode),
             Err(errno) => Err(errno),
@@ -84,6 +80,8 @@ impl<'d> Temp<'d> {
     /// Gives it an unpredictable name, so that it can change places with another file.
     pub(super) fn ensure_name(&mut self) -> Result<&str, Errno> {
         if self.name.is_none() {
+            // Locked before anybody can see it, so that no sweep takes it for a leftover.
+            lock_own(&self.file)?;
             let name = random_name()?;
             link_open_file(&self.file, self.dir, OsStr::new(&name))?;
             self.name = Some(name);
@@ -126,19 +124,12 @@ impl Drop for Temp<'_> {
 
 /// Names a nameless file; fails when the name is taken.
 fn link_open_file(file: &File, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
-    let mut path = itoa_path(file.as_raw_fd());
-    match linkat(CWD, path.as_str(), dir, name, AtFlags::SYMLINK_FOLLOW) {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW) {
         // Where /proc is not mounted, newer kernels link the descriptor itself.
-        Err(Errno::NOENT) => {
-            path.clear();
-            linkat(file, path.as_str(), dir, name, AtFlags::EMPTY_PATH)
-        }
+        Err(Errno::NOENT) => linkat(file, c"", dir, name, AtFlags::EMPTY_PATH),
         linked => linked,
     }
-}
-
-fn itoa_path(fd: i32) -> String {
-    format!("/proc/self/fd/{fd}")
 }
 
 /// A lock nobody else can want yet.

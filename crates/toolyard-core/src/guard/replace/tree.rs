@@ -20,7 +20,7 @@ use toolyard_policy::WalkFilter;
 
 use super::{
     Durability,
-    change::copy_content,
+    content::copy_content,
     entry::{look, not_durable, refuse_nesting},
     errors::{failed, failed_io},
     gate::Pass,

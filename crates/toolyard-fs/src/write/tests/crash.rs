@@ -1,6 +1,7 @@
 //! Processes that are killed while they write, and two that write at once.
 
 use std::{
+    os::fd::AsRawFd as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -55,7 +56,8 @@ fn a_killed_writer_leaves_the_whole_old_or_the_whole_new_content() {
     assert!(!write(&ring, "f", &"A".repeat(SIZE)).is_error);
     let mut contents = std::collections::HashSet::new();
     for round in 0..25_u64 {
-        let mut writer = child("write::tests::crash::a_killed_writer_leaves_the_whole_old_or_the_whole_new_content", place.path(), "writer");
+        let mut writer =
+            child("write::tests::crash::a_killed_writer_leaves_the_whole_old_or_the_whole_new_content", place.path(), "writer");
         std::thread::sleep(Duration::from_millis(25) + Duration::from_micros(round * 1_370));
         writer.kill().expect("killed");
         writer.wait().expect("over");
@@ -115,4 +117,35 @@ fn two_processes_lose_no_edit() {
     assert!(other.wait().expect("over").success());
     assert_eq!(std::fs::read_to_string(place.path().join("f")).expect("the file"), lines.replace("old", "new"));
     assert_eq!(names(place.path().to_owned()), ["f"]);
+}
+
+#[test]
+fn without_free_descriptors_a_write_fails_whole() {
+    if let Some((place, _)) = part() {
+        let ring = ring_in(&place);
+        assert!(!overwrite(&ring, "f", "0").is_error);
+        let open = || std::fs::read_dir("/proc/self/fd").expect("descriptors").count() as u64 - 1;
+        // The limit is on numbers, not on how many are open, and some numbers may be taken out of turn.
+        let first_free = u64::from(std::fs::File::open(place.join("f")).expect("the file").as_raw_fd().cast_unsigned());
+        let (before, mut failed) = (open(), 0_u64);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        for room in 0..8 {
+            let lowered = rustix::process::Rlimit { current: Some(first_free + room), ..limit };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, lowered).expect("a lower limit");
+            let reply = overwrite(&ring, "f", &format!("{}", room + 1));
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("the old limit");
+            if reply.is_error {
+                failed += 1;
+                assert!(reply.text.contains("too many files"), "{}", reply.text);
+                assert_eq!(std::fs::read(place.join("f")).expect("the file"), b"0");
+            }
+            assert_eq!(names(place.clone()), ["f"]);
+            assert_eq!(open(), before);
+        }
+        assert!((2..8).contains(&failed), "{failed} writes failed");
+        return;
+    }
+    let place = TempDir::new().expect("a temporary directory");
+    let mut limited = child("write::tests::crash::without_free_descriptors_a_write_fails_whole", place.path(), "limited");
+    assert!(limited.wait().expect("over").success());
 }
