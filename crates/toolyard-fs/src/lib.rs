@@ -10,6 +10,11 @@ mod list;
 mod read;
 mod stat;
 
+mod filter;
+mod glob;
+mod grep;
+mod tree;
+
 mod copy;
 mod delete;
 mod edit;
@@ -51,6 +56,9 @@ pub fn toolset(config: FsConfig) -> Toolset {
         .with(read::Read::new(directories.clone()))
         .with(list::List::new(directories.clone()))
         .with(stat::Stat::new(directories.clone()))
+        .with(tree::DirectoryTree::new(directories.clone()))
+        .with(glob::Glob::new(directories.clone()))
+        .with(grep::Grep::new(directories.clone()))
         .with(write::Write::new(directories.clone(), durability))
         .with(edit::EditFile::new(directories.clone(), durability))
         .with(mkdir::MakeDirectory::new(directories.clone(), durability))
