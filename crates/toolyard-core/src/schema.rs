@@ -42,8 +42,14 @@ fn clean(value: &mut Value) {
             if object.get("format").and_then(Value::as_str).is_some_and(is_number_format) {
                 object.remove("format");
             }
-            // Every optional parameter defaults to absent; saying `null` invites hosts to send it.
-            if object.get("default") == Some(&Value::Null) {
+            // Every optional parameter defaults to absent. Saying `null` invites hosts to send it, and
+            // saying `false` or `[]` tells a model nothing that it pays for.
+            let absent = |default: &Value| match default {
+                Value::Null | Value::Bool(false) => true,
+                Value::Array(items) => items.is_empty(),
+                _ => false,
+            };
+            if object.get("default").is_some_and(absent) {
                 object.remove("default");
             }
         }

@@ -89,10 +89,16 @@ impl<'p> Lens<'p> {
     /// Decides one access, given which rules are about this tool and effect.
     pub(crate) fn judge(&self, forms: &Forms<'_>, applies: impl Fn(u32) -> bool + Copy) -> Ruling<'p> {
         let policy = self.policy;
-        let Some(built_ins) = BuiltIns::get() else {
-            return Ruling::Malformed("can't be checked against the protected paths");
+        // A listing judges tools without paths, and start-up must not wait for the lists.
+        let built_ins = match forms {
+            Forms::Nothing | Forms::Name(_) => None,
+            Forms::Path { .. } => match BuiltIns::get() {
+                None => return Ruling::Malformed("can't be checked against the protected paths"),
+                lists => lists,
+            },
         };
         if self.effect != Effect::Read
+            && let Some(built_ins) = built_ins
             && let Some(path) = self.built_in(&built_ins.protected, protected_paths(), forms)
         {
             return Ruling::Protected(path);
@@ -110,7 +116,8 @@ impl<'p> Lens<'p> {
         if policy.limited && only.is_none() {
             return Ruling::OutsideOnly;
         }
-        if let Some(path) = self.built_in(&built_ins.secret, secret_paths(), forms)
+        if let Some(built_ins) = built_ins
+            && let Some(path) = self.built_in(&built_ins.secret, secret_paths(), forms)
             && !self.names_secrets(&built_ins.secret, forms, applies)
         {
             return Ruling::Secret(path);

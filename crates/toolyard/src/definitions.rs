@@ -121,7 +121,13 @@ fn assert_plain(name: &str, schema: &Value) {
         Value::Object(object) => {
             assert!(!object.contains_key("$ref"), "{name}: a reference in {schema}");
             assert!(object.get("type").is_none_or(|kind| kind.is_string() && kind != "null"), "{name}: a null union in {schema}");
-            object.values().for_each(|value| assert_plain(name, value));
+            for (key, value) in object {
+                // The names in `properties` are parameters, not keywords.
+                match (key.as_str(), value) {
+                    ("properties", Value::Object(properties)) => properties.values().for_each(|value| assert_plain(name, value)),
+                    _ => assert_plain(name, value),
+                }
+            }
         }
         Value::Array(items) => items.iter().for_each(|item| assert_plain(name, item)),
         _ => {}
