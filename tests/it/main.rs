@@ -54,15 +54,15 @@ fn printed_tools(sandbox: &Sandbox) -> Vec<String> {
 fn slow_workspace() -> Sandbox {
     let sandbox = Sandbox::new();
     let text = "lörem ipsüm dölor sit ämet consectetur ädipiscing élit séd do éiusmod ".repeat(30);
-    let text = format!("{}\n", text.trim_end()).repeat(10);
-    for index in 0..600 {
-        sandbox.write(&format!("slow/{index:03}.txt"), &text);
+    let text = format!("{}\n", text.trim_end()).repeat(2);
+    for index in 0..3000 {
+        sandbox.write(&format!("slow/{index:04}.txt"), &text);
     }
     sandbox
 }
 
 /// A Unicode word boundary on non-ASCII text leaves the engine only its slowest search.
-const SLOW_PATTERN: &str = r"(?:\b\w+\b\W+){60}\d";
+const SLOW_PATTERN: &str = r"(?:\b\w+\b\W+){30}\d";
 
 #[test]
 fn every_file_of_this_directory_is_listed_in_main() {
