@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{ErrorKind, ToolError};
 
+/// Most bytes of images in one answer, before encoding.
+const MAX_IMAGE_BYTES: usize = 16 << 20;
+
 /// One block of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
@@ -88,6 +91,12 @@ impl Answer {
     /// Cuts text beyond `max_bytes`, which only a tool that ignores its budget produces; the last
     /// line then says so. A structured answer can't be cut and becomes an error.
     pub(crate) fn capped(mut self, max_bytes: usize) -> Self {
+        let images: usize = self.len() - self.text_len();
+        if images > MAX_IMAGE_BYTES {
+            return Self::error(&ToolError::limit_exceeded(format!(
+                "the answer holds {images} bytes of images, the limit is {MAX_IMAGE_BYTES}"
+            )));
+        }
         if self.text_len() <= max_bytes {
             return self;
         }
@@ -260,6 +269,8 @@ mod tests {
         let long = Answer::text("äöü".repeat(100), &Trailer::new());
         assert_eq!(long.clone().capped(10).to_text(), "äöüäö\n[complete=false: output cap, narrow the call]");
         assert_eq!(long.clone().capped(10_000), long);
+        let picture = Answer::default().with_block(super::Block::Image { data: vec![0; (16 << 20) + 1], mime: "image/png" });
+        assert_eq!(picture.capped(10).error_kind(), Some(crate::ErrorKind::LimitExceeded));
         let object = Answer::structured(serde_json::json!({ "rows": vec![1; 100] }));
         assert_eq!(object.capped(10).error_kind(), Some(crate::ErrorKind::LimitExceeded));
     }

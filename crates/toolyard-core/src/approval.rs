@@ -48,6 +48,8 @@ pub enum Approval {
     Approved,
     /// No.
     Declined,
+    /// The question was withdrawn, or closed without an answer.
+    Cancelled,
     /// The user can't be asked here.
     Unavailable,
     /// The question travels back with the answer; the client repeats the call with the reply.

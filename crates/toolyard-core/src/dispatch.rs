@@ -17,7 +17,7 @@ use std::{
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use toolyard_policy::{Access, Call, Decision, Outcome, Policy, Verdict};
+use toolyard_policy::{Access, Call, Decision, Effect, Outcome, Policy, Verdict};
 
 use crate::{
     Answer, Approval, ApprovalFallback, ApprovalRequest, Context, Granted, Limits, Sealer, Stop, ToolDefinition, ToolError, Toolset,
@@ -37,7 +37,7 @@ pub struct Dispatcher {
     audit: Arc<dyn AuditSink>,
     limits: Arc<Limits>,
     sealer: Arc<Sealer>,
-    running: Semaphore,
+    running: Arc<Semaphore>,
     calls: AtomicU64,
 }
 
@@ -61,6 +61,28 @@ pub enum CallError {
         /// The tool that is nearest in spelling.
         nearest: Option<&'static str>,
     },
+}
+
+/// Tools that can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A name hosts would not take, or one that another tool has.
+    #[error("tool name `{0}` is taken, or not snake case of at most 40 characters")]
+    Name(&'static str),
+    /// A definition that some host refuses, and with it every other tool.
+    #[error("the definition of `{tool}` {problem}")]
+    Definition {
+        /// The tool's name.
+        tool: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A limit for a tool that does not exist.
+    #[error("there is a time limit for `{0}`, which is no tool")]
+    UnknownTool(String),
+    /// The kernel gave no random bytes for a key.
+    #[error("the kernel gives no random bytes")]
+    Random(#[source] std::io::Error),
 }
 
 /// What became of a call.
@@ -113,27 +135,33 @@ impl DispatcherBuilder {
     }
 
     /// # Errors
-    /// When two tools share a name, a name is malformed, or the kernel gives no random key.
-    pub fn build(self) -> std::io::Result<Dispatcher> {
+    /// When a tool's name or definition can't be served, a limit names no tool, or the kernel
+    /// gives no random key.
+    pub fn build(self) -> Result<Dispatcher, BuildError> {
         let tools = self.tools.tools;
         let mut by_name = HashMap::with_capacity(tools.len());
         for (at, tool) in tools.iter().enumerate() {
-            let name = tool.definition().name;
+            let definition = tool.definition();
+            let name = definition.name;
             let well_formed = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if !well_formed || by_name.insert(name, at).is_some() {
-                return Err(std::io::Error::other(format!("tool name `{name}` is malformed or taken")));
+                return Err(BuildError::Name(name));
             }
+            definition.check().map_err(|problem| BuildError::Definition { tool: name, problem })?;
+        }
+        if let Some(unknown) = self.limits.tool_timeouts.keys().find(|name| !by_name.contains_key(name.as_str())) {
+            return Err(BuildError::UnknownTool(unknown.clone()));
         }
         let sealer = match self.sealer {
             Some(sealer) => sealer,
-            None => Arc::new(Sealer::random()?),
+            None => Arc::new(Sealer::random().map_err(BuildError::Random)?),
         };
         Ok(Dispatcher {
             tools,
             by_name,
             policy: self.policy,
             audit: self.audit,
-            running: Semaphore::new(self.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            running: Arc::new(Semaphore::new(self.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             limits: Arc::new(self.limits),
             sealer,
             calls: AtomicU64::new(1),
@@ -155,6 +183,11 @@ impl Dispatcher {
                 ListedTool { definition, asks: self.policy.decide(&call).outcome() == Outcome::Ask }
             },
         )
+    }
+
+    /// The bounds every call runs within.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Seals and opens the handles of this dispatcher.
@@ -185,8 +218,8 @@ impl Dispatcher {
             Ok(tool) => tool,
             Err(unknown) => {
                 let shown = &tool[..tool.floor_char_boundary(80)];
-                let refused = Refused { tool: shown, effect: None, rule: "unknown tool" };
-                self.note_refusal(number, cx, &refused, started);
+                let refused = Refused { tool: shown, effect: None, rule: "unknown tool", detail: None };
+                self.note_refusal(number, cx, &refused, started, 0);
                 return Err(unknown);
             }
         };
@@ -207,7 +240,7 @@ impl Dispatcher {
     }
 
     /// Calls that fail before the policy is asked are in the trail as well.
-    fn note_refusal(&self, number: u64, cx: &Context, refused: &Refused<'_>, started: Instant) {
+    fn note_refusal(&self, number: u64, cx: &Context, refused: &Refused<'_>, started: Instant, bytes: usize) {
         let intent = Intent {
             call: number,
             principal: cx.principal.name(),
@@ -218,8 +251,9 @@ impl Dispatcher {
             decision: Outcome::Deny,
             rule: refused.rule,
             origin: None,
+            detail: refused.detail,
         };
-        let finish = Finish { call: number, result: refused.rule, approval: None, micros: micros_since(started), bytes: 0 };
+        let finish = Finish { call: number, result: refused.rule, approval: None, micros: micros_since(started), bytes };
         if let Err(error) = self.audit.intent(&intent).and_then(|()| self.audit.finish(&finish)) {
             tracing::error!(%error, "a refused call is missing from the audit trail");
         }
@@ -234,8 +268,9 @@ impl fmt::Debug for Dispatcher {
 
 struct Refused<'a> {
     tool: &'a str,
-    effect: Option<toolyard_policy::Effect>,
+    effect: Option<Effect>,
     rule: &'a str,
+    detail: Option<&'a str>,
 }
 
 /// One call on its way through the pipeline.
@@ -249,30 +284,58 @@ struct OneCall<'a> {
 
 impl OneCall<'_> {
     async fn run(&self, tool: &dyn DynTool, arguments: Map<String, Value>) -> CallOutcome {
-        if let Err(error) = self.check_size(&arguments) {
-            return self.refuse("input too large", &error);
+        if self.cx.cancel.is_cancelled() {
+            return self.refuse(&ToolError::cancelled(), None);
         }
-        // Consent holds for exactly these arguments; hashing them is only needed when it is asked.
-        let for_digest = self.may_ask().then(|| arguments.clone());
-        let (parsed, accesses) = match self.prepare(tool, arguments) {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refuse(error.kind().as_str(), &error),
+        if let Err(error) = self.check_size(&arguments) {
+            return self.refuse(&error, None);
+        }
+        // Consent holds for exactly these arguments, which parsing takes apart.
+        let digest = self.dispatcher.policy.could_ask(self.definition.selector()).then(|| digest_of(&arguments));
+        let parsed = match isolated(|| tool.parse(arguments)) {
+            Ok(parsed) => parsed,
+            // The message may quote contents, which don't belong into the trail.
+            Err(error) => return self.refuse(&error, None),
+        };
+        let accesses = match isolated(|| parsed.access(self.cx)).and_then(|accesses| self.within_effect(accesses)) {
+            Ok(accesses) => accesses,
+            Err(error) => return self.refuse(&error, Some(error.message())),
         };
         let decision = self.dispatcher.decide(self.definition, &accesses);
-        let mut approval = None;
-        match &decision {
-            Decision::Allow(_) => {}
-            Decision::Deny(verdict) => return self.deny(&accesses, &decision, verdict, None),
-            Decision::Ask(verdict) => {
-                let request = self.approval_request(&accesses, verdict, &for_digest.unwrap_or_default());
-                match self.ask(&request).await {
-                    Consent::Given(how) => approval = Some(how),
-                    Consent::Refused(how) => return self.deny(&accesses, &decision, verdict, Some(how)),
-                    Consent::Pending => return CallOutcome::NeedsApproval(Box::new(request)),
+        if let Decision::Deny(verdict) = &decision {
+            // A record that is missing is in the log; refusing needs no trail to be safe.
+            self.note_intent(&accesses, &decision).ok();
+            return self.deny(verdict, None);
+        }
+        // Handed over before the user is asked: a question nobody answers is in the trail as well.
+        let noted = self.note_intent(&accesses, &decision);
+        let mut outcome = OutcomeGuard { call: self, approval: None, noted: false };
+        if let (Err(error), true) = (&noted, changes_something(&accesses, self.definition.effect)) {
+            outcome.noted = true;
+            return self.finish(Err(unaudited(error)), None);
+        }
+        if let Decision::Ask(verdict) = &decision {
+            let consent = match digest {
+                Some(digest) => self.ask(self.approval_request(&accesses, verdict, &digest)).await,
+                // The policy asked where it had said it never would.
+                None => Consent::Refused("unavailable"),
+            };
+            match consent {
+                Consent::Given(how) => outcome.approval = Some(how),
+                Consent::Refused(how) => {
+                    outcome.noted = true;
+                    return self.deny(verdict, Some(how));
+                }
+                Consent::Pending(request) => {
+                    outcome.noted = true;
+                    self.note_finish("pending", None, 0);
+                    return CallOutcome::NeedsApproval(request);
                 }
             }
         }
-        self.perform(parsed, &accesses, &decision, approval).await
+        let result = self.perform(parsed, &accesses, &decision).await;
+        outcome.noted = true;
+        self.finish(result, outcome.approval)
     }
 
     fn check_size(&self, arguments: &Map<String, Value>) -> Result<(), ToolError> {
@@ -285,27 +348,25 @@ impl OneCall<'_> {
         Ok(())
     }
 
-    fn may_ask(&self) -> bool {
-        self.definition.effect != toolyard_policy::Effect::Read
+    /// One tool has one effect: its accesses may do less, never more.
+    fn within_effect(&self, accesses: Vec<Access>) -> Result<Vec<Access>, ToolError> {
+        match accesses.iter().find(|access| access.effect > self.definition.effect) {
+            None => Ok(accesses),
+            Some(access) => Err(ToolError::internal(format!(
+                "`{}` is a tool that can {}, yet it asked to {}",
+                self.definition.name,
+                self.definition.effect.as_str(),
+                access.effect.as_str()
+            ))),
+        }
     }
 
-    fn prepare<'t>(
-        &self,
-        tool: &'t dyn DynTool,
-        arguments: Map<String, Value>,
-    ) -> Result<(Box<dyn ParsedCall + 't>, Vec<Access>), ToolError> {
-        isolated(|| {
-            let parsed = tool.parse(arguments)?;
-            let accesses = parsed.access(self.cx)?;
-            Ok((parsed, accesses))
-        })
-    }
-
-    async fn ask(&self, request: &ApprovalRequest) -> Consent {
-        match self.cx.approver.ask(request).await {
+    async fn ask(&self, request: ApprovalRequest) -> Consent {
+        match self.cx.approver.ask(&request).await {
             Approval::Approved => Consent::Given("approved"),
             Approval::Declined => Consent::Refused("declined"),
-            Approval::Pending => Consent::Pending,
+            Approval::Cancelled => Consent::Refused("cancelled"),
+            Approval::Pending => Consent::Pending(Box::new(request)),
             Approval::Unavailable => match self.cx.fallback {
                 ApprovalFallback::Host => Consent::Given("host"),
                 ApprovalFallback::Deny => Consent::Refused("unavailable"),
@@ -313,66 +374,64 @@ impl OneCall<'_> {
         }
     }
 
-    fn approval_request(&self, accesses: &[Access], verdict: &Verdict, arguments: &Map<String, Value>) -> ApprovalRequest {
+    fn approval_request(&self, accesses: &[Access], verdict: &Verdict, arguments: &[u8; 32]) -> ApprovalRequest {
         let accesses: Vec<_> = accesses.iter().map(described).collect();
         let mut hasher = blake3::Hasher::new();
-        let arguments = Value::Object(arguments.clone()).to_string();
-        for part in [self.cx.principal.name(), self.definition.name, &arguments].into_iter().chain(accesses.iter().map(String::as_str)) {
+        hasher.update(arguments);
+        for part in [self.cx.principal.name(), self.definition.name].into_iter().chain(accesses.iter().map(String::as_str)) {
             hasher.update(&(part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
         ApprovalRequest { tool: self.definition.name.to_owned(), accesses, verdict: verdict.clone(), digest: *hasher.finalize().as_bytes() }
     }
 
-    /// Writes the intent, runs the tool, writes the outcome.
-    async fn perform(
-        &self,
-        parsed: Box<dyn ParsedCall + '_>,
-        accesses: &[Access],
-        decision: &Decision,
-        approval: Option<&'static str>,
-    ) -> CallOutcome {
-        let writes =
-            self.definition.effect != toolyard_policy::Effect::Read || accesses.iter().any(|a| a.effect != toolyard_policy::Effect::Read);
-        let noted = self.note_intent(accesses, decision);
-        if let (Err(error), true) = (&noted, writes) {
-            return CallOutcome::Done(Answer::error(&unaudited(error)));
-        }
-        let mut outcome = OutcomeGuard { call: self, approval, noted: false };
+    /// Runs the tool; the answer waits until the intent of a change is on stable storage.
+    async fn perform(&self, parsed: Box<dyn ParsedCall + '_>, accesses: &[Access], decision: &Decision) -> Result<Answer, ToolError> {
         // The record travels to the disk while the tool works.
-        let durable = writes.then(|| self.dispatcher.audit.durable());
-        let mut result = self.run_bounded(parsed, accesses).await;
+        let durable = changes_something(accesses, self.definition.effect).then(|| self.dispatcher.audit.durable());
+        let consented = match decision {
+            Decision::Ask(verdict) => Some(Arc::from(verdict.rule.as_str())),
+            Decision::Allow(_) | Decision::Deny(_) => None,
+        };
+        let result = self.run_bounded(parsed, accesses, consented.as_ref()).await;
         if let Some(durable) = durable
             && let Err(error) = durable.await
             && result.is_ok()
         {
-            result = Err(unaudited(&error).with_hint("the change was made; tell the operator to look at the audit trail"));
+            return Err(unaudited(&error).with_hint("the change was made; tell the operator to look at the audit trail"));
         }
-        outcome.noted = true;
-        self.finish(result, approval)
+        result
     }
 
-    async fn run_bounded(&self, parsed: Box<dyn ParsedCall + '_>, accesses: &[Access]) -> Result<Answer, ToolError> {
+    async fn run_bounded(
+        &self,
+        parsed: Box<dyn ParsedCall + '_>,
+        accesses: &[Access],
+        consented: Option<&Arc<str>>,
+    ) -> Result<Answer, ToolError> {
         let Self { dispatcher, definition, cx, .. } = self;
         let timeout = dispatcher.limits.timeout_of(definition.name);
         // The time a user takes to consent is not the tool's.
         let deadline = Instant::now() + timeout;
         let stop = RaiseOnDrop(Stop::at(deadline));
-        let granted = Granted {
-            context: cx,
-            definition,
-            accesses,
-            policy: &dispatcher.policy,
-            limits: &dispatcher.limits,
-            sealer: &dispatcher.sealer,
-            stop: &stop.0,
-        };
         let work = async {
-            let _permit = match dispatcher.running.try_acquire() {
+            let permit = match Arc::clone(&dispatcher.running).try_acquire_owned() {
                 Ok(permit) => permit,
-                Err(_) => {
-                    dispatcher.running.acquire().await.map_err(|closed| ToolError::internal("the server is closing").with_source(closed))?
-                }
+                Err(_) => Arc::clone(&dispatcher.running)
+                    .acquire_owned()
+                    .await
+                    .map_err(|closed| ToolError::internal("the server is closing").with_source(closed))?,
+            };
+            let granted = Granted {
+                context: cx,
+                definition,
+                accesses,
+                policy: &dispatcher.policy,
+                limits: &dispatcher.limits,
+                sealer: &dispatcher.sealer,
+                stop: &stop.0,
+                consented,
+                permit: &Arc::new(permit),
             };
             parsed.run(granted).await
         };
@@ -412,6 +471,7 @@ impl OneCall<'_> {
                 Decision::Allow(_) => None,
                 Decision::Ask(verdict) | Decision::Deny(verdict) => Some(verdict.origin),
             },
+            detail: None,
         });
         if let Err(error) = &noted {
             tracing::error!(%error, tool = self.definition.name, "an intent is missing from the audit trail");
@@ -438,22 +498,21 @@ impl OneCall<'_> {
         }
     }
 
-    fn deny(&self, accesses: &[Access], decision: &Decision, verdict: &Verdict, approval: Option<&'static str>) -> CallOutcome {
-        if let Err(error) = self.note_intent(accesses, decision) {
-            tracing::error!(%error, "a denial is missing from the audit trail");
-        }
-        let error = ToolError::denied(verdict);
+    fn deny(&self, verdict: &Verdict, approval: Option<&'static str>) -> CallOutcome {
         let error = match approval {
-            Some("declined") => error.with_hint("the user said no; ask them what to do instead"),
-            _ => error,
+            Some("cancelled") => ToolError::cancelled(),
+            Some("declined") => ToolError::denied(verdict).with_hint("the user said no; ask them what to do instead"),
+            _ => ToolError::denied(verdict),
         };
         self.finish(Err(error), approval)
     }
 
-    fn refuse(&self, rule: &str, error: &ToolError) -> CallOutcome {
-        let refused = Refused { tool: self.definition.name, effect: Some(self.definition.effect), rule };
-        self.dispatcher.note_refusal(self.number, self.cx, &refused, self.started);
-        CallOutcome::Done(Answer::error(error))
+    /// Ends a call that never got as far as a decision.
+    fn refuse(&self, error: &ToolError, detail: Option<&str>) -> CallOutcome {
+        let answer = Answer::error(error).capped(self.dispatcher.limits.max_answer_bytes());
+        let refused = Refused { tool: self.definition.name, effect: Some(self.definition.effect), rule: error.kind().as_str(), detail };
+        self.dispatcher.note_refusal(self.number, self.cx, &refused, self.started, answer.len());
+        CallOutcome::Done(answer)
     }
 }
 
@@ -475,7 +534,7 @@ impl Drop for OutcomeGuard<'_, '_> {
 enum Consent {
     Given(&'static str),
     Refused(&'static str),
-    Pending,
+    Pending(Box<ApprovalRequest>),
 }
 
 /// Blocking work of a call that is dropped, for whatever reason, is told to stop.
@@ -503,6 +562,18 @@ fn unaudited(error: &AuditError) -> ToolError {
     ToolError::unavailable("the audit trail can't be written, so nothing that changes something runs")
         .with_hint("tell the operator: the state directory is full or not writable")
         .with_source(error.clone())
+}
+
+fn changes_something(accesses: &[Access], effect: Effect) -> bool {
+    effect != Effect::Read || accesses.iter().any(|access| access.effect != Effect::Read)
+}
+
+fn digest_of(arguments: &Map<String, Value>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    // Hashing can't fail, and neither can writing a map of JSON values.
+    let written = serde_json::to_writer(&mut hasher, arguments);
+    debug_assert!(written.is_ok());
+    *hasher.finalize().as_bytes()
 }
 
 fn described(access: &Access) -> String {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use toolyard_policy::{Access, Effect, Policy, Resource, Selector, WalkFilter};
 
 use crate::{Budget, Context, Limits, SealError, Sealer, Stop, ToolDefinition, ToolError};
@@ -19,6 +20,10 @@ pub struct Granted<'a> {
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) sealer: &'a Arc<Sealer>,
     pub(crate) stop: &'a Stop,
+    /// The ask rule the user has consented to.
+    pub(crate) consented: Option<&'a Arc<str>>,
+    /// The place among the calls that run at once.
+    pub(crate) permit: &'a Arc<OwnedSemaphorePermit>,
 }
 
 impl Granted<'_> {
@@ -53,6 +58,7 @@ impl Granted<'_> {
             family: self.definition.family(),
             tool_effect: self.definition.effect,
             effect,
+            consented: self.consented.cloned(),
         }
     }
 
@@ -108,7 +114,13 @@ impl Granted<'_> {
         F: FnOnce(&Stop) -> Result<T, ToolError> + Send + 'static,
     {
         let stop = self.stop.clone();
-        match tokio::task::spawn_blocking(move || work(&stop)).await {
+        // Work that outlives its call keeps its place, or stuck work would pile up without bound.
+        let permit = Arc::clone(self.permit);
+        let work = move || {
+            let _permit = permit;
+            work(&stop)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(result) => result,
             Err(failed) => Err(ToolError::internal("the tool failed unexpectedly").with_source(failed)),
         }
@@ -135,12 +147,13 @@ pub struct EntryPolicy {
     family: &'static str,
     tool_effect: Effect,
     effect: Effect,
+    consented: Option<Arc<str>>,
 }
 
 impl EntryPolicy {
     /// Prepares the question; keep it for the whole walk.
     pub fn filter(&self) -> WalkFilter<'_> {
         let tool = Selector { tool: self.tool, family: self.family, effect: self.tool_effect };
-        self.policy.walk_filter(tool, self.effect)
+        self.policy.walk_filter(tool, self.effect).consented(self.consented.clone())
     }
 }

@@ -92,8 +92,8 @@ impl Parameters {
             }
         }
         serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-            let place = error.path().to_string();
-            let problem = error.inner().to_string();
+            let place = clipped(&error.path().to_string());
+            let problem = plain_words(&error.inner().to_string());
             let message = if place == "." { problem } else { format!("`{place}`: {problem}") };
             ToolError::invalid_input(message).with_hint(format!("parameters are {}", self.names()))
         })
@@ -104,7 +104,7 @@ impl Parameters {
     }
 
     fn unknown(&self, name: &str) -> ToolError {
-        let shown = crate::text::show(name);
+        let shown = clipped(name);
         let error = ToolError::invalid_input(format!("unknown parameter `{shown}`"));
         let meant = ALIASES.iter().find(|(alias, meant)| *alias == name && self.kind(meant).is_some()).map(|(_, meant)| *meant);
         match meant.or_else(|| nearest(name, self.known.iter().map(|(known, _)| known.as_str()))) {
@@ -141,6 +141,37 @@ impl Kind {
         };
         fits.then_some(value)
     }
+}
+
+/// What the deserialiser says, in words for people who don't know the types behind a parameter.
+fn plain_words(problem: &str) -> String {
+    const WHOLE: &[(&str, &str)] = &[
+        ("u8", "a whole number from 0 to 255"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("u64", "a whole number of 0 or more"),
+        ("usize", "a whole number of 0 or more"),
+        ("i32", "a whole number"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+    ];
+    // A wrong value is quoted in full; what was expected stands behind it.
+    let Some((given, expected)) = problem.rsplit_once(", expected ") else { return clipped(problem) };
+    let expected = match expected {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => WHOLE.iter().find(|(name, _)| *name == other).map_or(other, |(_, words)| words),
+    };
+    format!("{}, expected {}", clipped(given), clipped(expected))
+}
+
+/// The beginning of somebody's text, hidden characters shown.
+fn clipped(text: &str) -> String {
+    const MOST: usize = 120;
+    let end = text.floor_char_boundary(MOST);
+    let shown = crate::text::show(&text[..end]);
+    if end < text.len() { format!("{shown}…") } else { shown.into_owned() }
 }
 
 /// The candidate that differs least from `name`, if any is near.
@@ -201,8 +232,22 @@ mod tests {
     #[test]
     fn a_wrong_type_names_the_parameter_and_the_problem() {
         let message = |arguments| parse(arguments).err().map(|e| e.message().to_owned()).unwrap_or_default();
-        assert!(message(json!({"path": 5})).starts_with("`path`: invalid type: integer `5`"));
-        assert!(message(json!({"max_tokens": -1})).starts_with("`max_tokens`: invalid value: integer `-1`"));
-        assert!(message(json!({"paths": ["a", 1]})).starts_with("`paths[1]`: invalid type"));
+        assert_eq!(message(json!({"path": 5})), "`path`: invalid type: integer `5`, expected a string");
+        assert_eq!(
+            message(json!({"max_tokens": -1})),
+            "`max_tokens`: invalid value: integer `-1`, expected a whole number from 0 to 4294967295"
+        );
+        assert_eq!(message(json!({"paths": ["a", 1]})), "`paths[1]`: invalid type: integer `1`, expected a string");
+        assert_eq!(message(json!({"paths": "no list"})), "`paths`: invalid type: string \"no list\", expected a list");
+    }
+
+    #[test]
+    fn a_huge_or_hidden_value_is_not_echoed_whole() {
+        let huge = "x\u{200B}".repeat(1 << 20);
+        for arguments in [json!({"max_tokens": huge}), json!({huge.clone(): 1})] {
+            let message = parse(arguments).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(message.len() < 1200, "{} bytes", message.len());
+            assert!(!message.replace('\n', "").chars().any(crate::text::is_hidden), "{message}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub use answer::{Answer, Block, Trailer};
 pub use approval::{Approval, ApprovalFallback, ApprovalRequest, Approver, NoApprover};
 pub use budget::Budget;
 pub use context::{Context, Principal, Progress, Stop};
-pub use dispatch::{CallError, CallOutcome, Dispatcher, DispatcherBuilder, Explanation, ListedTool};
+pub use dispatch::{BuildError, CallError, CallOutcome, Dispatcher, DispatcherBuilder, Explanation, ListedTool};
 pub use error::{ErrorKind, ToolError};
 pub use granted::{EntryPolicy, Granted};
 pub use limits::Limits;

@@ -68,9 +68,33 @@ impl ToolDefinition {
         self.name.split_once('_').map_or(self.name, |(family, _)| family)
     }
 
+    /// What some host would refuse about this definition.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.description.is_empty() || self.description.len() > 900 {
+            return Err(format!("has a description of {} bytes; 1 to 900 are possible", self.description.len()));
+        }
+        for key in ["anyOf", "oneOf", "allOf", "not", "if", "$defs"] {
+            if self.input_schema.contains_key(key) {
+                return Err(format!("has `{key}` at the root of its schema; make its input a plain struct without recursion"));
+            }
+        }
+        if has_reference(&Value::Object(self.input_schema.as_ref().clone())) {
+            return Err("has `$ref` in its schema; make its input a struct without recursion".into());
+        }
+        Ok(())
+    }
+
     /// The tool as the policy sees it.
     pub fn selector(&self) -> Selector<'static> {
         Selector { tool: self.name, family: self.family(), effect: self.effect }
+    }
+}
+
+fn has_reference(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.contains_key("$ref") || object.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
     }
 }
 

@@ -132,6 +132,15 @@ impl Policy {
         concerns(&self.bare.allow, &self.allow) || concerns(&self.bare.ask, &self.ask)
     }
 
+    /// Whether some call of this tool could need consent. Its accesses have at most the tool's own
+    /// effect, in the order read, write, destroy, execute.
+    pub fn could_ask(&self, tool: Selector<'_>) -> bool {
+        let effects = [Effect::Read, Effect::Write, Effect::Destroy, Effect::Execute];
+        effects.into_iter().filter(|effect| *effect <= tool.effect).any(|effect| {
+            self.bare.ask.find(&tool, effect).is_some() || self.ask.rules().any(|rule| self.applies(rule, &tool, effect))
+        })
+    }
+
     /// Prepares the question that a walk asks for each entry.
     pub fn walk_filter<'a>(&'a self, tool: Selector<'_>, effect: Effect) -> WalkFilter<'a> {
         WalkFilter::new(self, tool, effect)

@@ -1,5 +1,7 @@
 //! The question that a directory walk asks for each entry.
 
+use std::sync::Arc;
+
 use crate::judge::{Forms, Lens, Ruling};
 use crate::{Effect, PathResource, Policy, Selector};
 
@@ -9,6 +11,8 @@ pub struct WalkFilter<'a> {
     lens: Lens<'a>,
     /// Which rules are about this tool and effect, by number.
     applies: Vec<bool>,
+    /// The ask rule the user has consented to for this call.
+    consented: Option<Arc<str>>,
 }
 
 impl<'a> WalkFilter<'a> {
@@ -16,7 +20,16 @@ impl<'a> WalkFilter<'a> {
         Self {
             applies: policy.rules.iter().map(|rule| rule.target.matches(&tool, effect)).collect(),
             lens: Lens::new(policy, &tool, effect),
+            consented: None,
         }
+    }
+
+    /// Counts entries under this very ask rule as allowed: the user said yes to it for the
+    /// directory the walk began in. Other ask rules still stop the walk.
+    #[must_use]
+    pub fn consented(mut self, rule: Option<Arc<str>>) -> Self {
+        self.consented = rule;
+        self
     }
 
     /// Whether this entry may be touched without asking anyone.
@@ -31,6 +44,10 @@ impl<'a> WalkFilter<'a> {
 
     fn judge(&self, forms: Result<Forms<'_>, &'static str>) -> bool {
         let applies = |number: u32| self.applies.get(number as usize).copied().unwrap_or(false);
-        forms.is_ok_and(|forms| matches!(self.lens.judge(&forms, applies), Ruling::Allow(_)))
+        forms.is_ok_and(|forms| match self.lens.judge(&forms, applies) {
+            Ruling::Allow(_) => true,
+            Ruling::Ask(rule) => self.consented.as_ref().is_some_and(|consented| *consented == rule.text),
+            _ => false,
+        })
     }
 }

@@ -68,7 +68,7 @@ pub enum SetupError {
     },
     /// The tools don't fit together.
     #[error("the tools can't be registered")]
-    Tools(#[source] io::Error),
+    Tools(#[source] toolyard_core::BuildError),
 }
 
 /// Puts a [`Toolyard`] together; what is set here replaces what the settings say.
@@ -407,14 +407,7 @@ impl Builder {
     }
 
     fn toolset(&mut self, directories: Option<AllowedDirs>) -> Toolset {
-        let mut tools = Toolset::new();
-        #[cfg(feature = "fs")]
-        if let (Some(directories), Some(filesystem)) = (directories, &self.settings.filesystem) {
-            tools = tools.merge(toolyard_fs::toolset(toolyard_fs::FsConfig { directories, durable: filesystem.durable }));
-        }
-        #[cfg(not(feature = "fs"))]
-        drop(directories);
-        tools.merge(std::mem::take(&mut self.tools))
+        filesystem_tools(&self.settings, directories).merge(std::mem::take(&mut self.tools))
     }
 
     /// Names that fit no tool: an error on the command line and in the limits, else a warning.
@@ -449,6 +442,19 @@ impl Builder {
         }
         Ok(warnings)
     }
+}
+
+#[cfg(feature = "fs")]
+fn filesystem_tools(settings: &Settings, directories: Option<AllowedDirs>) -> Toolset {
+    match (directories, &settings.filesystem) {
+        (Some(directories), Some(filesystem)) => toolyard_fs::toolset(toolyard_fs::FsConfig { directories, durable: filesystem.durable }),
+        _ => Toolset::new(),
+    }
+}
+
+#[cfg(not(feature = "fs"))]
+fn filesystem_tools(_: &Settings, _: Option<AllowedDirs>) -> Toolset {
+    Toolset::new()
 }
 
 fn refuse_inside(what: &'static str, path: &Path, allowed: &[String]) -> Result<(), SetupError> {

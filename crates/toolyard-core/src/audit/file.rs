@@ -237,6 +237,9 @@ fn write_intent(intent: &Intent<'_>, out: &mut Vec<u8>) {
     if let Some(origin) = intent.origin {
         text(out, "origin", origin.as_str());
     }
+    if let Some(detail) = intent.detail {
+        text(out, "detail", &detail[..detail.floor_char_boundary(300)]);
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -300,6 +303,7 @@ mod tests {
             decision: Outcome::Allow,
             rule: "allow write",
             origin: None,
+            detail: None,
         }
     }
 

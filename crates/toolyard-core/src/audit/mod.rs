@@ -34,6 +34,8 @@ pub struct Intent<'a> {
     pub rule: &'a str,
     /// Where that rule comes from; none for an allow.
     pub origin: Option<RuleOrigin>,
+    /// For a call that was refused before it was judged: what it reached for.
+    pub detail: Option<&'a str>,
 }
 
 /// Written after a tool ran, or was refused.
