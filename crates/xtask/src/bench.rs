@@ -57,7 +57,9 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-const COMPARISONS: &[(&str, fn(&Bench<'_>, &str) -> Result<()>)] = &[
+type Comparison = fn(&Bench<'_>, &str) -> Result<()>;
+
+const COMPARISONS: &[(&str, Comparison)] = &[
     ("cold start", |bench, name| bench.cold_start(name)),
     ("ping", |bench, name| bench.ping(name)),
     ("echo", |bench, name| bench.echo(name)),

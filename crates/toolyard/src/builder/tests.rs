@@ -144,7 +144,7 @@ fn state_inside_an_allowed_directory_is_refused_with_a_remedy() {
     std::os::unix::fs::symlink(place.workspace.path(), &link).expect("a link");
     let message = refused(place.with("{}").state_directory(link.join("state")));
     assert!(message.contains("is inside the allowed directory"), "{message}");
-    let audit = format!(r#"{{"audit":{{"directory":{:?}}}}}"#, inside);
+    let audit = format!(r#"{{"audit":{{"directory":{inside:?}}}}}"#);
     assert!(refused(place.with(&audit)).starts_with("the audit directory `"));
 }
 

@@ -66,7 +66,7 @@ pub struct FilesystemConfig {
 
 impl Default for FilesystemConfig {
     fn default() -> Self {
-        Self { enabled: true, root_path: None, allowed_paths: Vec::new(), fsync: true }
+        Self { enabled: cfg!(feature = "fs"), root_path: None, allowed_paths: Vec::new(), fsync: true }
     }
 }
 

@@ -55,6 +55,7 @@ pub struct Settings {
 pub(crate) struct FilesystemSettings {
     /// Empty when the file names none.
     pub(crate) directories: Vec<NamedDirectory>,
+    #[cfg_attr(not(feature = "fs"), expect(dead_code, reason = "only the filesystem family asks"))]
     pub(crate) durable: bool,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct AuditSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            filesystem: Some(FilesystemSettings { directories: Vec::new(), durable: true }),
+            filesystem: cfg!(feature = "fs").then_some(FilesystemSettings { directories: Vec::new(), durable: true }),
             policy: PolicySpec::default(),
             fallback: ApprovalFallback::Host,
             limits: Limits::default(),

@@ -99,7 +99,7 @@ impl Server {
         send(self, in_flight.min(requests))?;
         for received in 1..=requests {
             let line = self.receive()?;
-            if received == 1 && !memchr::memmem::find(line, b"\"result\"").is_some() {
+            if received == 1 && memchr::memmem::find(line, b"\"result\"").is_none() {
                 bail!("{}", String::from_utf8_lossy(line));
             }
             if received + in_flight <= requests {
