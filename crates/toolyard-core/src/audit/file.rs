@@ -1,32 +1,46 @@
-//! The audit trail as JSON lines, one file a day, shared by all processes of a user.
+//! The trail as JSON lines, one file a day, shared by all processes of a user.
 //!
-//! Reads are buffered and reach the file at most 50 ms late. The intent of anything else is
-//! written at once, and synced by one thread for all calls that wait (group commit), while the
-//! tool already works; [`AuditSink::durable`] tells when it is safe.
+//! Reads are buffered and reach the file at most 50 ms late; a thread writes them, so no call
+//! waits for the disk. The intent of anything else is written at once, and synced by the same
+//! thread for all calls that wait (group commit), while the tool already works;
+//! [`AuditSink::durable`] tells when it is safe.
 
 #![expect(clippy::disallowed_methods, reason = "the trail lies in the state directory, outside every allowed directory")]
 
+mod disk;
+mod record;
+#[cfg(test)]
+mod tests;
+mod trail;
+
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
-use serde_json::ser::{CompactFormatter, Formatter as _};
 use tokio::sync::watch;
 use toolyard_policy::Effect;
 
-use super::{AuditError, AuditSink, Finish, Intent, describe};
-use crate::clock;
+use self::{
+    disk::{Directory, Disk},
+    record::Header,
+    trail::Trail,
+};
+use super::{AuditError, AuditSink, Finish, Intent};
 
-/// Reads reach the file at most this late.
-const READ_DELAY: Duration = Duration::from_millis(50);
+/// Records wait about so long for others.
+const GATHER: Duration = Duration::from_millis(25);
+/// After a failure nothing is tried for so long, unless an intent has to be written.
+const PAUSE: Duration = Duration::from_secs(1);
 /// A buffer of this size is written without waiting.
 const BUFFER_BYTES: usize = 64 << 10;
+/// A buffer of this size is written by the call that fills it: the disk does not keep up.
+const BUFFER_LIMIT: usize = 4 << 20;
+/// Failed syncs that are remembered; their waiters wake long before there are more.
+const FAILURES: usize = 16;
 
 /// Where and how the trail is kept.
 #[derive(Clone, Debug)]
@@ -46,7 +60,12 @@ pub struct FileSink {
 
 #[derive(Debug)]
 struct Shared {
-    config: FileSinkConfig,
+    disk: Box<dyn Disk>,
+    sync: bool,
+    process: String,
+    /// Locked before `state` where both are needed; held while the disk works.
+    trail: Mutex<Trail>,
+    /// Held for moments only.
     state: Mutex<State>,
     wake: Condvar,
     synced: watch::Sender<Synced>,
@@ -54,26 +73,33 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    header: Header,
     buffer: Vec<u8>,
-    stamp: clock::Stamp,
-    file: Option<(u64, Arc<File>)>,
     /// Number of the last intent that wants to be durable.
     wanted: u64,
     started: bool,
+    /// The thread sleeps until it is woken.
+    idle: bool,
     closed: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Synced {
     upto: u64,
-    failed: Option<AuditError>,
+    /// The intents whose sync failed, from (exclusive) and to.
+    failures: Vec<(u64, u64, AuditError)>,
 }
 
 impl FileSink {
     /// Prepares a trail; nothing is made on disk before the first record.
     pub fn new(config: FileSinkConfig) -> Self {
+        Self::on(Box::new(Directory(config.directory)), config.sync)
+    }
+
+    fn on(disk: Box<dyn Disk>, sync: bool) -> Self {
         let (synced, _) = watch::channel(Synced::default());
-        Self { shared: Arc::new(Shared { config, state: Mutex::default(), wake: Condvar::new(), synced }) }
+        let (trail, state) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { disk, sync, process: record::process(), trail, state, wake: Condvar::new(), synced }) }
     }
 
     /// Writes what is buffered; call it before the process ends.
@@ -81,23 +107,48 @@ impl FileSink {
     /// # Errors
     /// When it can't be written.
     pub fn flush(&self) -> Result<(), AuditError> {
-        self.shared.lock().write_out(&self.shared.config)
+        self.shared.write_out().map_err(failed)
     }
 
-    fn append(&self, event: &str, call: u64, rest: impl FnOnce(&mut Vec<u8>), now: bool) -> Result<(), AuditError> {
-        let mut guard = self.shared.lock();
-        let state = &mut *guard;
-        begin(&mut state.stamp, &mut state.buffer, event, call);
-        rest(&mut state.buffer);
-        self.start_thread(state)?;
-        if now {
-            state.write_out(&self.shared.config)?;
-            if self.shared.config.sync {
-                state.wanted += 1;
-                self.shared.wake.notify_one();
-            }
-        } else if state.buffer.len() >= BUFFER_BYTES {
-            state.write_out(&self.shared.config)?;
+    /// Leaves a record to the thread.
+    fn buffer(&self, event: &str, call: u64, rest: impl FnOnce(&mut Vec<u8>)) -> Result<(), AuditError> {
+        let shared = &*self.shared;
+        let mut guard = shared.state();
+        self.start_thread(&mut guard)?;
+        let State { header, buffer, .. } = &mut *guard;
+        let before = buffer.len();
+        header.begin(buffer, event, &shared.process, call);
+        rest(buffer);
+        let after = buffer.len();
+        if guard.idle || (before < BUFFER_BYTES && after >= BUFFER_BYTES) {
+            guard.idle = false;
+            shared.wake.notify_one();
+        }
+        drop(guard);
+        if after >= BUFFER_LIMIT { shared.write_out().map_err(failed) } else { Ok(()) }
+    }
+
+    /// Writes a record, and before it all that were buffered.
+    fn write(&self, event: &str, call: u64, rest: impl FnOnce(&mut Vec<u8>)) -> Result<(), AuditError> {
+        let shared = &*self.shared;
+        let mut trail = shared.trail();
+        {
+            let mut state = shared.state();
+            self.start_thread(&mut state)?;
+            trail.take(&mut state.buffer);
+        }
+        let mut header = std::mem::take(&mut trail.header);
+        header.begin(trail.pending(), event, &shared.process, call);
+        rest(trail.pending());
+        trail.header = header;
+        if let Err(error) = trail.write(shared.disk.as_ref()) {
+            trail.forget_last();
+            return Err(failed(error));
+        }
+        if shared.sync {
+            trail.mark_unsynced();
+            shared.state().wanted += 1;
+            shared.wake.notify_one();
         }
         Ok(())
     }
@@ -118,22 +169,23 @@ impl AuditSink for FileSink {
     fn intent(&self, intent: &Intent<'_>) -> Result<(), AuditError> {
         let writes = intent.effect.is_some_and(|effect| effect != Effect::Read)
             || intent.accesses.iter().any(|access| access.effect != Effect::Read);
-        self.append("intent", intent.call, |out| write_intent(intent, out), writes)
+        let rest = |out: &mut Vec<u8>| record::write_intent(intent, out);
+        if writes { self.write("intent", intent.call, rest) } else { self.buffer("intent", intent.call, rest) }
     }
 
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
-        self.append("finish", finish.call, |out| write_finish(finish, out), false)
+        self.buffer("finish", finish.call, |out| record::write_finish(finish, out))
     }
 
     fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {
-        let wanted = self.shared.lock().wanted;
+        let wanted = self.shared.state().wanted;
         let mut synced = self.shared.synced.subscribe();
         Box::pin(async move {
-            let reached = synced.wait_for(|synced| synced.upto >= wanted || synced.failed.is_some()).await;
-            match reached.as_deref() {
-                Ok(Synced { failed: Some(error), upto }) if *upto < wanted => Err(error.clone()),
-                Ok(_) => Ok(()),
-                Err(_) => Err(failed(io::Error::other("the audit thread is gone"))),
+            let synced = synced.wait_for(|synced| synced.upto >= wanted).await;
+            let synced = synced.map_err(|_| failed(io::Error::other("the audit thread is gone")))?;
+            match synced.failures.iter().find(|(after, upto, _)| *after < wanted && wanted <= *upto) {
+                Some((.., error)) => Err(error.clone()),
+                None => Ok(()),
             }
         })
     }
@@ -144,209 +196,104 @@ impl Drop for FileSink {
         if let Err(error) = self.flush() {
             tracing::error!(%error, "the end of the audit trail is missing");
         }
-        self.shared.lock().closed = true;
+        self.shared.state().closed = true;
         self.shared.wake.notify_one();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while holding the lock leaves at worst a cut line; the trail must go on.
+    // A panic while holding a lock leaves at worst a cut line; the trail must go on.
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self) {
-        let mut done = 0;
-        let mut state = self.lock();
-        while !state.closed {
-            if state.wanted > done {
-                let upto = state.wanted;
-                let file = state.file.as_ref().map(|(_, file)| Arc::clone(file));
-                drop(state);
-                let result = file.map_or(Ok(()), |file| file.sync_data()).map_err(failed);
-                self.synced.send_modify(|synced| match result {
-                    Ok(()) => *synced = Synced { upto, failed: None },
-                    Err(error) => {
-                        tracing::error!(%error, "the audit trail can't be synced");
-                        synced.failed = Some(error);
+        let (mut done, mut failing) = (0, false);
+        loop {
+            let closed = self.wait_for_work(done, failing);
+            match self.write_out() {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "the audit trail can't be written");
                     }
-                });
-                done = upto;
-                state = self.lock();
-            } else if state.buffer.is_empty() {
-                state = self.wake.wait_timeout(state, READ_DELAY * 20).map_or_else(|p| p.into_inner().0, |(state, _)| state);
-            } else {
-                state = self.wake.wait_timeout(state, READ_DELAY / 2).map_or_else(|p| p.into_inner().0, |(state, _)| state);
-                if let Err(error) = state.write_out(&self.config) {
-                    tracing::error!(%error, "reads are missing from the audit trail");
-                    state.buffer.clear();
+                    if self.trail().give_up() {
+                        tracing::error!("reads are missing from the audit trail");
+                    }
                 }
+            }
+            done = self.sync_after(done);
+            if closed {
+                return;
             }
         }
     }
-}
 
-impl State {
-    fn write_out(&mut self, config: &FileSinkConfig) -> Result<(), AuditError> {
-        if self.buffer.is_empty() {
-            return Ok(());
+    /// Whether the trail is closed.
+    fn wait_for_work(&self, done: u64, failing: bool) -> bool {
+        let mut state = self.state();
+        if state.closed || state.wanted > done {
+            return state.closed;
         }
-        let now = clock::unix_millis();
-        let day = now / 86_400_000;
-        if self.file.as_ref().is_none_or(|(opened, _)| *opened != day) {
-            self.file = Some((day, Arc::new(open(config, now).map_err(failed)?)));
+        if state.buffer.is_empty() && !failing {
+            state.idle = true;
+            state = self
+                .wake
+                .wait_while(state, |state| state.idle && !state.closed && state.wanted <= done)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle = false;
         }
-        if let Some((_, file)) = &self.file {
-            file.as_ref().write_all(&self.buffer).map_err(failed)?;
-        }
-        self.buffer.clear();
-        Ok(())
+        let most = if failing { PAUSE } else { GATHER };
+        let pause = |state: &mut State| !state.closed && state.wanted <= done && (failing || state.buffer.len() < BUFFER_BYTES);
+        let (state, _) = self.wake.wait_timeout_while(state, most, pause).unwrap_or_else(PoisonError::into_inner);
+        state.closed
     }
-}
 
-fn open(config: &FileSinkConfig, now: u64) -> io::Result<File> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&config.directory)?;
-    let name = format!("{}.jsonl", clock::rfc3339(now).split('T').next().unwrap_or("audit"));
-    OpenOptions::new().append(true).create(true).mode(0o600).open(config.directory.join(name))
+    /// Writes what is buffered, without keeping others from buffering more.
+    fn write_out(&self) -> io::Result<()> {
+        let mut trail = self.trail();
+        trail.take(&mut self.state().buffer);
+        trail.write(self.disk.as_ref())
+    }
+
+    /// Syncs for the intents behind `done`; says up to which.
+    fn sync_after(&self, done: u64) -> u64 {
+        let (upto, mut files) = {
+            let mut trail = self.trail();
+            let upto = self.state().wanted;
+            if upto == done {
+                return done;
+            }
+            (upto, trail.take_unsynced())
+        };
+        let mut failure = None;
+        files.retain(|file| match file.sync() {
+            Ok(()) => false,
+            Err(error) => {
+                failure = Some(failed(error));
+                true
+            }
+        });
+        self.trail().put_back(files);
+        self.synced.send_modify(|synced| {
+            synced.upto = upto;
+            if let Some(error) = failure {
+                tracing::error!(%error, "the audit trail can't be synced");
+                if synced.failures.len() == FAILURES {
+                    synced.failures.remove(0);
+                }
+                synced.failures.push((done, upto, error));
+            }
+        });
+        upto
+    }
 }
 
 fn failed(error: io::Error) -> AuditError {
     AuditError(Arc::new(error))
-}
-
-fn write_intent(intent: &Intent<'_>, out: &mut Vec<u8>) {
-    text(out, "principal", intent.principal);
-    text(out, "request", intent.request);
-    text(out, "tool", intent.tool);
-    if let Some(effect) = intent.effect {
-        text(out, "effect", effect.as_str());
-    }
-    out.extend_from_slice(b",\"accesses\":[");
-    let mut described = String::new();
-    for (i, access) in intent.accesses.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        described.clear();
-        describe(access, &mut described);
-        string(out, &described);
-    }
-    out.push(b']');
-    text(out, "decision", intent.decision.as_str());
-    text(out, "rule", intent.rule);
-    if let Some(origin) = intent.origin {
-        text(out, "origin", origin.as_str());
-    }
-    if let Some(detail) = intent.detail {
-        text(out, "detail", &detail[..detail.floor_char_boundary(300)]);
-    }
-    out.extend_from_slice(b"}\n");
-}
-
-fn write_finish(finish: &Finish<'_>, out: &mut Vec<u8>) {
-    text(out, "result", finish.result);
-    if let Some(approval) = finish.approval {
-        text(out, "approval", approval);
-    }
-    number(out, "micros", finish.micros);
-    number(out, "bytes", finish.bytes as u64);
-    out.extend_from_slice(b"}\n");
-}
-
-fn begin(stamp: &mut clock::Stamp, out: &mut Vec<u8>, event: &str, call: u64) {
-    out.extend_from_slice(b"{\"time\":\"");
-    stamp.push(clock::unix_millis(), out);
-    out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(event.as_bytes());
-    out.push(b'"');
-    number(out, "pid", u64::from(std::process::id()));
-    number(out, "call", call);
-}
-
-fn text(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    string(out, value);
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    // Writing to a vector can't fail.
-    let written = CompactFormatter.write_u64(out, value);
-    debug_assert!(written.is_ok());
-}
-
-fn string(out: &mut Vec<u8>, value: &str) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok());
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-    use toolyard_policy::{Access, Effect, Outcome, PathResource, Resource};
-
-    use super::{FileSink, FileSinkConfig};
-    use crate::audit::{AuditSink, Finish, Intent};
-
-    fn intent<'a>(call: u64, effect: Effect, accesses: &'a [Access]) -> Intent<'a> {
-        Intent {
-            call,
-            principal: "local",
-            request: "7",
-            tool: "fs_write",
-            effect: Some(effect),
-            accesses,
-            decision: Outcome::Allow,
-            rule: "allow write",
-            origin: None,
-            detail: None,
-        }
-    }
-
-    fn lines(directory: &std::path::Path) -> Vec<Value> {
-        let Ok(mut files) = std::fs::read_dir(directory) else { return Vec::new() };
-        let Some(Ok(file)) = files.next() else { return Vec::new() };
-        let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect()
-    }
-
-    #[tokio::test]
-    async fn a_writes_intent_is_in_the_file_before_it_runs_and_durable_when_told_so() {
-        let state = tempfile::tempdir().expect("a temporary directory");
-        let sink = FileSink::new(FileSinkConfig { directory: state.path().join("audit"), sync: true });
-        let path = PathResource { directory: "/p".into(), path: "a\n\"b".into(), requested: None };
-        let accesses = [Access { effect: Effect::Write, resource: Resource::Path(path) }];
-        sink.intent(&intent(1, Effect::Write, &accesses)).expect("the intent is written");
-        let written = lines(&state.path().join("audit"));
-        assert_eq!(written.len(), 1);
-        assert_eq!(written[0]["accesses"], json!(["write /p/a\n\"b"]));
-        assert_eq!(written[0]["decision"], "allow");
-        sink.durable().await.expect("the intent is synced");
-        sink.finish(&Finish { call: 1, result: "ok", approval: None, micros: 5, bytes: 9 }).expect("the outcome is written");
-        drop(sink);
-        let written = lines(&state.path().join("audit"));
-        assert_eq!((&written[1]["event"], &written[1]["call"], &written[1]["bytes"]), (&json!("finish"), &json!(1), &json!(9)));
-    }
-
-    #[test]
-    fn reads_reach_the_file_within_a_tenth_of_a_second_and_nothing_is_made_before_them() {
-        let state = tempfile::tempdir().expect("a temporary directory");
-        let directory = state.path().join("audit");
-        let sink = FileSink::new(FileSinkConfig { directory: directory.clone(), sync: true });
-        assert!(!directory.exists());
-        sink.intent(&intent(1, Effect::Read, &[])).expect("the intent is taken");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        assert_eq!(lines(&directory).len(), 1);
-    }
-
-    #[test]
-    fn a_trail_that_cant_be_written_refuses_the_intent_of_a_write() {
-        let sink = FileSink::new(FileSinkConfig { directory: "/proc/nowhere/audit".into(), sync: true });
-        let refused = sink.intent(&intent(1, Effect::Write, &[])).err().map(|e| e.to_string()).unwrap_or_default();
-        assert!(refused.starts_with("the audit trail can't be written"), "{refused}");
-    }
 }

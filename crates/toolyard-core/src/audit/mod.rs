@@ -95,7 +95,8 @@ impl AuditSink for NoAudit {
     }
 }
 
-/// An access in one line: `write src/main.rs`.
+/// An access as people read it: `write /p/src/main.rs`. Paths hold no hidden characters; those of
+/// other names are shown as escapes.
 pub fn describe(access: &Access, out: &mut String) {
     out.push_str(access.effect.as_str());
     out.push(' ');
@@ -112,7 +113,7 @@ pub fn describe(access: &Access, out: &mut String) {
         Resource::Name { kind, text } => {
             out.push_str(kind);
             out.push(' ');
-            out.push_str(text);
+            crate::text::show_into(text, out);
         }
     }
 }

@@ -302,7 +302,7 @@ async fn an_ask_runs_only_with_consent() {
     }
     assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
     let pending = context().with_approver(Arc::new(Says(Approval::Pending)), ApprovalFallback::Host);
-    assert!(bench.call("demo_destroy", "x", &pending).await.starts_with("needs approval: Allow demo_destroy: destroy thing x?"));
+    assert!(bench.call("demo_destroy", "x", &pending).await.starts_with("needs approval: Allow demo_destroy to do this?\n`destroy thing x`\n"));
     assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
 }
 
