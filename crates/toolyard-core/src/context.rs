@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Instant,
 };
@@ -101,22 +101,29 @@ impl Context {
 }
 
 /// Tells blocking work that nobody waits for it any more; cheap enough to ask for every file.
+///
+/// Work that changes something claims the right to finish right before its first effect. Either
+/// the claim comes first or the stop, never both, so no effect comes after a reported stop.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    raised: Arc<AtomicBool>,
+    state: Arc<AtomicU8>,
     deadline: Instant,
 }
+
+/// Bits of the state of a [`Stop`].
+const RAISED: u8 = 1;
+const CLAIMED: u8 = 2;
 
 impl Stop {
     /// Never raised before `deadline`.
     pub fn at(deadline: Instant) -> Self {
-        Self { raised: Arc::default(), deadline }
+        Self { state: Arc::default(), deadline }
     }
 
     /// The same flag with a deadline that is not later than `deadline`.
     #[must_use]
     pub fn no_later_than(&self, deadline: Instant) -> Self {
-        Self { raised: Arc::clone(&self.raised), deadline: self.deadline.min(deadline) }
+        Self { state: Arc::clone(&self.state), deadline: self.deadline.min(deadline) }
     }
 
     /// When the work must be over.
@@ -126,7 +133,7 @@ impl Stop {
 
     /// Whether the call was cancelled or timed out.
     pub fn is_raised(&self) -> bool {
-        self.raised.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed) & RAISED != 0
     }
 
     /// Whether the deadline has passed; reads the monotonic clock.
@@ -134,9 +141,31 @@ impl Stop {
         Instant::now() >= self.deadline
     }
 
-    /// Stops the work at its next check.
-    pub(crate) fn raise(&self) {
-        self.raised.store(true, Ordering::Relaxed);
+    /// Stops the work at its next check; false when it had claimed the right to finish before, so
+    /// that its result tells what was done.
+    pub(crate) fn raise(&self) -> bool {
+        self.state.fetch_or(RAISED, Ordering::AcqRel) & CLAIMED == 0
+    }
+
+    /// Whether the work may have had an effect.
+    pub(crate) fn has_claimed(&self) -> bool {
+        self.state.load(Ordering::Acquire) & CLAIMED != 0
+    }
+
+    /// Call it right before the first effect: from then on a stop waits for the result. Work of
+    /// several steps still looks at [`Stop::is_raised`] between them and reports how far it came.
+    ///
+    /// # Errors
+    /// `Cancelled` when it was stopped before; nothing may be changed then.
+    pub fn claim(&self) -> Result<(), ToolError> {
+        if self.has_claimed() {
+            return Ok(());
+        }
+        let claimed = self.state.compare_exchange(0, CLAIMED, Ordering::AcqRel, Ordering::Acquire);
+        match claimed {
+            Err(state) if state & CLAIMED == 0 => Err(ToolError::cancelled()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// # Errors
@@ -149,5 +178,56 @@ impl Stop {
             return Err(ToolError::timeout("the deadline passed").with_hint("narrow the call"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Barrier,
+        time::{Duration, Instant},
+    };
+
+    use super::Stop;
+    use crate::ErrorKind;
+
+    fn stop() -> Stop {
+        Stop::at(Instant::now() + Duration::from_secs(60))
+    }
+
+    #[test]
+    fn a_claim_after_a_stop_is_refused() {
+        let stop = stop();
+        assert!(stop.raise());
+        assert_eq!(stop.claim().err().map(|error| error.kind()), Some(ErrorKind::Cancelled));
+        assert!(!stop.has_claimed() && stop.is_raised() && stop.raise());
+    }
+
+    #[test]
+    fn a_stop_after_a_claim_is_seen_but_does_not_undo_it() {
+        let stop = stop();
+        let narrowed = stop.no_later_than(Instant::now());
+        assert_eq!(narrowed.claim().err().map(|error| error.kind()), None);
+        assert!(stop.has_claimed() && !stop.is_raised());
+        assert!(!stop.raise());
+        assert!(stop.is_raised() && stop.claim().is_ok());
+        assert_eq!(stop.check().err().map(|error| error.kind()), Some(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn of_a_claim_and_a_stop_at_once_exactly_one_wins() {
+        for _ in 0..2_000 {
+            let (stop, start) = (stop(), Barrier::new(2));
+            let (claimed, raised) = std::thread::scope(|scope| {
+                let claiming = scope.spawn(|| {
+                    start.wait();
+                    stop.claim().is_ok()
+                });
+                start.wait();
+                let raised = stop.raise();
+                (claiming.join().is_ok_and(|claimed| claimed), raised)
+            });
+            assert_ne!(claimed, raised);
+        }
     }
 }

@@ -82,8 +82,13 @@ pub(crate) fn push_escape(c: char, out: &mut String) {
 /// Reads `<U+XXXX>` at the start of `text`: the character and the bytes it took.
 pub(crate) fn parse_escape(text: &str) -> Option<(char, usize)> {
     let body = text.strip_prefix("<U+")?;
-    let end = body.find('>').filter(|end| (4..=6).contains(end))?;
-    let c = char::from_u32(u32::from_str_radix(&body[..end], 16).ok()?)?;
+    let end = body.bytes().take(7).position(|b| b == b'>').filter(|end| *end >= 4)?;
+    let digits = &body[..end];
+    // The parser of the standard library also takes a sign.
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
     Some((c, end + 4))
 }
 
@@ -112,9 +117,11 @@ fn may_hide(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
-    use super::{is_hidden, show, unshow};
+    use super::{is_hidden, parse_escape, show, unshow};
 
     #[test]
     fn hidden_characters_are_shown_and_mapped_back() {
@@ -127,6 +134,26 @@ mod tests {
     #[test]
     fn text_that_only_looks_like_an_escape_is_left_alone() {
         assert_eq!(unshow("see <U+0041> and <U+zz> and <U+"), None);
+    }
+
+    #[test]
+    fn only_hexadecimal_digits_make_an_escape() {
+        assert_eq!(parse_escape("<U++041>"), None);
+        assert_eq!(unshow("<U++200B>"), None);
+        assert_eq!(parse_escape("<U+0000041>"), None);
+        assert_eq!(parse_escape("<U+041>"), None);
+        assert_eq!(parse_escape("<U+日本>"), None);
+        assert_eq!(parse_escape("<U+10FFFF>rest"), Some(('\u{10FFFF}', 10)));
+        assert_eq!(parse_escape("<U+200b>"), Some(('\u{200B}', 8)));
+    }
+
+    #[test]
+    fn four_mebibytes_of_unfinished_escapes_are_read_once() {
+        let text = "<U+".repeat((4 << 20) / 3);
+        let started = Instant::now();
+        assert_eq!(unshow(&text), None);
+        // Looking for the end from each of them would take minutes.
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
 
     proptest! {

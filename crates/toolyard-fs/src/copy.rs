@@ -121,7 +121,7 @@ fn copy_tree(
         return Ok(Answer::text(format!("would copy {from_shown}/ to {to_shown}/"), &trailer));
     }
     let done = tree.copy(to, durability, stop)?;
-    let count = done.files + done.directories + done.others;
+    let count = done.done();
     let mut trailer = Trailer::new()
         .count(count, total, "entries")
         .note(format!("{} files, {} directories, {} symlinks, {} bytes", done.files, done.directories, done.others, done.bytes));
@@ -130,6 +130,9 @@ fn copy_tree(
     }
     if done.links_outside > 0 {
         trailer = trailer.note(format!("{} symlinks point out of the directory and were copied as they are", done.links_outside));
+    }
+    if let Some(why) = &done.unsynced {
+        trailer = trailer.note(why.message().to_owned());
     }
     let said = match &done.stopped {
         None => format!("copied {from_shown}/ to {to_shown}/"),

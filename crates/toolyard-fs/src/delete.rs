@@ -132,16 +132,21 @@ fn delete(planned: &[Planned], durability: Durability, stop: &Stop) -> Result<An
     let total: u64 = planned.iter().map(Planned::count).sum();
     let mut done = 0_u64;
     let mut said = String::new();
-    let mut stopped = None;
+    let (mut stopped, mut unsynced) = (None, None);
     for one in planned {
         let shown = one.path.display();
-        let result = match &one.tree {
-            None => remove(&one.path, durability, stop).map(|()| 1),
-            Some(tree) => tree.remove(durability, stop).map(|progress| {
-                stopped = progress.stopped;
-                progress.files + progress.directories + progress.others
+        let result = stop.check().and_then(|()| match &one.tree {
+            None => remove(&one.path, durability, stop).map(|removed| {
+                unsynced = unsynced.take().or(removed.unsynced);
+                1
             }),
-        };
+            Some(tree) => tree.remove(durability, stop).map(|progress| {
+                let count = progress.done();
+                stopped = progress.stopped;
+                unsynced = unsynced.take().or(progress.unsynced);
+                count
+            }),
+        });
         match result {
             Ok(count) => done += count,
             // Nothing is gone yet, so this is the plain error of the call.
@@ -155,6 +160,9 @@ fn delete(planned: &[Planned], durability: Durability, stop: &Stop) -> Result<An
         said.push_str(&format!("deleted {shown}{}\n", if one.kind == Kind::Directory { "/" } else { "" }));
     }
     let mut trailer = Trailer::new().count(done, total, "entries deleted");
+    if let Some(why) = unsynced {
+        trailer = trailer.note(why.message().to_owned());
+    }
     if let Some(why) = stopped {
         trailer = trailer.incomplete(why.message().to_owned());
     }

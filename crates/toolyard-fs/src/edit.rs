@@ -8,7 +8,7 @@ mod source;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolyard_core::{
-    Access, Answer, Budget, Context, Effect, Granted, Tool, ToolError, Trailer,
+    Access, Answer, Budget, Context, Effect, Granted, Stop, Tool, ToolError, Trailer,
     guard::{
         AllowedDirs, Follow,
         replace::{Durability, FileChange},
@@ -101,7 +101,7 @@ impl Tool for EditFile {
         granted
             .blocking(move |stop| {
                 let change = FileChange::begin(&path, stop)?;
-                apply(change, &path.display(), &input, budget, durability)
+                apply(change, &path.display(), &input, budget, durability, stop)
             })
             .await
     }
@@ -126,7 +126,7 @@ fn check(edits: &[Edit]) -> Result<(), ToolError> {
     Ok(())
 }
 
-fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durability: Durability) -> Result<Answer, ToolError> {
+fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durability: Durability, stop: &Stop) -> Result<Answer, ToolError> {
     if change.size().is_none() {
         return Err(
             ToolError::not_found(format!("`{shown}` does not exist")).with_hint("check the path with fs_glob, or create it with fs_write")
@@ -150,7 +150,7 @@ fn apply(change: FileChange, shown: &str, input: &Input, budget: Budget, durabil
     let new_etag = etag::finish(&hasher);
     let mut owner_kept = true;
     if !input.dry_run {
-        owner_kept = change.put(&pieces, durability)?.owner_kept;
+        owner_kept = change.put(&pieces, stop, durability)?.owner_kept;
     }
     let mut answer = format!(
         "{} {shown} etag={new_etag} {size} bytes {} {}\n",

@@ -47,9 +47,9 @@ impl Tool for MakeDirectory {
         let path = self.directories.checked(&granted, 0)?;
         let durability = self.durability;
         granted
-            .blocking(move |_stop| {
+            .blocking(move |stop| {
                 let shown = path.display();
-                let made = make_directory(&path, durability)? as u64;
+                let made = make_directory(&path, durability, stop)? as u64;
                 let said = if made == 0 { format!("{shown}/ is there already") } else { format!("made {shown}/") };
                 Ok(Answer::text(said, &Trailer::new().count(made, made, "directories made")))
             })

@@ -5,7 +5,7 @@ use std::{borrow::Cow, io::Read as _};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolyard_core::{
-    Access, Answer, Context, Effect, Granted, Tool, ToolError, Trailer,
+    Access, Answer, Context, Effect, Granted, Stop, Tool, ToolError, Trailer,
     guard::{
         AllowedDirs, Follow,
         replace::{Durability, FileChange},
@@ -71,20 +71,20 @@ impl Tool for Write {
         granted
             .blocking(move |stop| {
                 let change = FileChange::begin(&path, stop)?;
-                replace(change, &path.display(), &input, durability)
+                replace(change, &path.display(), &input, durability, stop)
             })
             .await
     }
 }
 
-fn replace(change: FileChange, shown: &str, input: &Input, durability: Durability) -> Result<Answer, ToolError> {
+fn replace(change: FileChange, shown: &str, input: &Input, durability: Durability, stop: &Stop) -> Result<Answer, ToolError> {
     let Some(size) = change.size() else {
         if input.etag.is_some() {
             return Err(ToolError::conflict(format!("`{shown}` does not exist, so it has no etag"))
                 .with_hint("leave `etag` out to create it, or list its directory: it may have been moved"));
         }
         let content = input.content.as_bytes();
-        let written = change.put(&[content], durability)?;
+        let written = change.put(&[content], stop, durability)?;
         let mut trailer = Trailer::new().count(1, 1, "file");
         if written.directories_made > 0 {
             trailer = trailer.note(format!("parent directories made: {}", written.directories_made));
@@ -94,7 +94,7 @@ fn replace(change: FileChange, shown: &str, input: &Input, durability: Durabilit
     let old = if size <= MAX_LOOKED_AT { Some(change.read(MAX_LOOKED_AT)?) } else { None };
     let (current, encoding) = match &old {
         Some(old) => (etag::of(old), Encoding::detect(old, true)),
-        None => look_through(&change, shown)?,
+        None => look_through(&change, shown, stop)?,
     };
     let encoding = encoding.unwrap_or(Encoding::Utf8);
     let content = encode(encoding, &input.content).map_err(|lost| {
@@ -122,7 +122,7 @@ fn replace(change: FileChange, shown: &str, input: &Input, durability: Durabilit
         }
         _ => {}
     }
-    let written = change.put(&[&content], durability)?;
+    let written = change.put(&[&content], stop, durability)?;
     let mut trailer = Trailer::new().count(1, 1, "file");
     if !written.owner_kept {
         trailer = trailer.note("the owner of the file is another one now");
@@ -141,13 +141,14 @@ fn replace(change: FileChange, shown: &str, input: &Input, durability: Durabilit
 }
 
 /// Etag and encoding of a file that is too large to hold.
-fn look_through(change: &FileChange, shown: &str) -> Result<(String, Option<Encoding>), ToolError> {
+fn look_through(change: &FileChange, shown: &str, stop: &Stop) -> Result<(String, Option<Encoding>), ToolError> {
     let mut hasher = blake3::Hasher::new();
     let mut encoding = None;
     let mut buffer = vec![0; HEAD.max(256 << 10)];
     let Some(mut file) = change.file() else { return Ok((etag::finish(&hasher), None)) };
     let mut first = true;
     loop {
+        stop.check()?;
         let read = match file.read(&mut buffer) {
             Ok(0) => return Ok((etag::finish(&hasher), encoding)),
             Ok(read) => read,

@@ -90,3 +90,21 @@ fn a_long_list_is_cut_at_the_budget_and_too_deep_a_tree_is_refused() {
     assert_eq!(refused.kind, Some(ErrorKind::LimitExceeded));
     assert!(ring.path(&deep).is_dir());
 }
+
+#[test]
+fn a_tree_of_which_nothing_can_go_is_an_error_and_not_zero_of_many() {
+    let ring = Ring::new();
+    std::fs::create_dir_all(ring.path("dir/disk")).expect("directories");
+    let mount = |program: &str, before: &[&str]| {
+        let output = std::process::Command::new(program).args(before).arg(ring.path("dir/disk")).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    // Only where this machine lets a test mount something.
+    if !mount("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        return;
+    }
+    let reply = ring.call("fs_delete", json!({"path": "dir", "recursive": true}));
+    assert!(mount("umount", &["-l"]));
+    assert!(reply.is_error, "{}", reply.text);
+    assert!(ring.path("dir/disk").is_dir());
+}

@@ -272,6 +272,7 @@ fn a_full_disk_leaves_the_old_content_and_no_rest() {
     assert_eq!(ring.get("disk/f"), b"old\n");
     assert_eq!(names(ring.path("disk")), ["f"]);
     assert!(write(&ring, "disk/g", &"x".repeat(2 << 20)).is_error);
+    assert!(write(&ring, "disk/new/deep/g", &"x".repeat(2 << 20)).is_error);
     assert_eq!(names(ring.path("disk")), ["f"]);
 }
 

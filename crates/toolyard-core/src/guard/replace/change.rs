@@ -9,7 +9,7 @@ use std::{
 use rustix::{
     fs::{
         Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat as RawStat, Uid, accessat, fchmod, fchown, fstat, fsync, openat,
-        renameat_with, statat,
+        statat,
     },
     io::Errno,
 };
@@ -17,10 +17,11 @@ use rustix::{
 use super::{
     Durability,
     content::{copy_attributes, copy_content, write_pieces},
-    errors::{failed, failed_io},
+    errors::{failed, failed_io, not_durable},
     gate::{Pass, lock_file},
     parent::Parent,
     require_change,
+    system::rename_at,
     temp::{Temp, kept_name, sweep},
 };
 use crate::{
@@ -136,10 +137,13 @@ impl FileChange {
     /// changed.
     ///
     /// # Errors
-    /// `Conflict` when somebody else changed the file since it was looked at; what the system says.
-    pub fn put(self, pieces: &[&[u8]], durability: Durability) -> Result<Written, ToolError> {
+    /// `Conflict` when somebody else changed the file since it was looked at; `Cancelled` when
+    /// stopped before; what the system says.
+    pub fn put(self, pieces: &[&[u8]], stop: &Stop, durability: Durability) -> Result<Written, ToolError> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();
-        self.put_with(durability, size, 0o666, |file, shown| write_pieces(file, pieces).map_err(|error| failed_io("write", shown, &error)))
+        self.put_with(stop, durability, size, 0o666, |file, shown| {
+            write_pieces(file, pieces).map_err(|error| failed_io("write", shown, &error))
+        })
     }
 
     /// Makes the content of `source` the content of the file; a new file gets the permission bits
@@ -152,21 +156,22 @@ impl FileChange {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let mode = Mode::from_raw_mode(stat.st_mode & 0o777);
         let created = self.current.is_none();
-        self.put_with(durability, size, 0o600, |file, shown| {
-            copy_content(source, file, shown, stop)?;
+        self.put_with(stop, durability, size, 0o600, |file, shown| {
+            copy_content(source, file, |errno| failed("copy", shown, errno), stop)?;
             if created { fchmod(file, mode).map_err(|errno| failed("write", shown, errno)) } else { Ok(()) }
         })
     }
 
     fn put_with(
         self,
+        stop: &Stop,
         durability: Durability,
         size: u64,
         mode: u32,
         fill: impl FnOnce(&File, &str) -> Result<(), ToolError>,
     ) -> Result<Written, ToolError> {
         let Self { path, shown, parent, current, _pass } = self;
-        let parent = match parent {
+        let mut parent = match parent {
             Some(parent) => parent,
             None => Parent::open_or_make(&path)?,
         };
@@ -184,18 +189,18 @@ impl FileChange {
             fsync(temp.file()).map_err(failed)?;
         }
         match &current {
-            Some(old) => old.swap(&mut temp, &parent, &shown)?,
-            None => temp.publish(&parent.name).map_err(|errno| match errno {
-                Errno::EXIST => appeared(&shown),
-                errno => failed(errno),
-            })?,
+            Some(old) => old.swap(&mut temp, &parent, &shown, stop)?,
+            None => {
+                stop.claim()?;
+                temp.publish(&parent.name).map_err(|errno| match errno {
+                    Errno::EXIST => appeared(&shown),
+                    errno => failed(errno),
+                })?;
+            }
         }
         drop(temp);
-        parent.sync(durability).map_err(|errno| {
-            ToolError::unavailable(format!("`{shown}` was changed, but the change may not survive a power failure"))
-                .with_hint("don't repeat the call; tell the user that the disk reports errors")
-                .with_source(std::io::Error::from(errno))
-        })?;
+        parent.keep();
+        parent.sync(durability).map_err(|errno| not_durable(&shown, errno))?;
         Ok(Written { created: current.is_none(), directories_made: parent.made(), owner_kept, size })
     }
 }
@@ -261,13 +266,14 @@ impl Current {
     }
 
     /// Changes places with the new file, and back again if it was not this file that came out.
-    fn swap(&self, temp: &mut Temp<'_>, parent: &Parent, shown: &str) -> Result<(), ToolError> {
+    fn swap(&self, temp: &mut Temp<'_>, parent: &Parent, shown: &str, stop: &Stop) -> Result<(), ToolError> {
         let dir = parent.dir.fd();
         let name = parent.name.as_os_str();
         let failed = |errno| failed("write", shown, errno);
         let new = fstat(temp.file()).map_err(failed)?;
         let temporary = temp.ensure_name().map_err(failed)?.to_owned();
-        let exchanged = match renameat_with(dir, temporary.as_str(), dir, name, RenameFlags::EXCHANGE) {
+        stop.claim()?;
+        let exchanged = match rename_at(dir, temporary.as_ref(), dir, name, RenameFlags::EXCHANGE) {
             Ok(()) => true,
             Err(Errno::NOENT) => return Err(vanished(shown)),
             Err(Errno::INVAL | Errno::NOSYS) => false,
@@ -280,7 +286,7 @@ impl Current {
         if self.is_unchanged(&out) {
             return Ok(());
         }
-        let put_back = renameat_with(dir, temporary.as_str(), dir, name, RenameFlags::EXCHANGE)
+        let put_back = rename_at(dir, temporary.as_ref(), dir, name, RenameFlags::EXCHANGE)
             .and_then(|()| statat(dir, temporary.as_str(), AtFlags::SYMLINK_NOFOLLOW));
         match put_back {
             Ok(back) if same_inode(&back, &new) => Err(changed(shown)),
@@ -308,7 +314,7 @@ impl Current {
             return Err(changed(shown));
         }
         let temporary = temp.ensure_name().map_err(failed)?.to_owned();
-        renameat_with(dir, temporary.as_str(), dir, name, RenameFlags::empty()).map_err(failed)?;
+        rename_at(dir, temporary.as_ref(), dir, name, RenameFlags::empty()).map_err(failed)?;
         temp.forget_name();
         Ok(())
     }
@@ -328,7 +334,8 @@ fn same_inode(a: &RawStat, b: &RawStat) -> bool {
 fn keep(temp: &mut Temp<'_>, dir: BorrowedFd<'_>) -> Option<String> {
     let temporary = temp.forget_name()?;
     let kept = kept_name().ok()?;
-    match renameat_with(dir, temporary.as_str(), dir, kept.as_str(), RenameFlags::NOREPLACE) {
+    // Nobody can guess the name, so nothing is lost where a rename can't refuse to replace.
+    match rename_at(dir, temporary.as_ref(), dir, kept.as_ref(), RenameFlags::empty()) {
         Ok(()) => Some(kept),
         Err(_) => Some(temporary),
     }

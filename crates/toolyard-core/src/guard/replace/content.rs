@@ -10,7 +10,6 @@ use rustix::{
     io::Errno,
 };
 
-use super::errors::{failed, failed_io};
 use crate::{Stop, ToolError};
 
 /// Bytes copied between two looks at the stop flag.
@@ -70,8 +69,8 @@ pub(super) fn copy_attributes(from: &File, to: &File) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Copies a whole file, in the kernel where it can.
-pub(super) fn copy_content(source: &File, target: &File, shown: &str, stop: &Stop) -> Result<(), ToolError> {
+/// Copies a whole file, in the kernel where it can; `failed` words what the system refuses.
+pub(super) fn copy_content(source: &File, target: &File, failed: impl Fn(Errno) -> ToolError, stop: &Stop) -> Result<(), ToolError> {
     let mut offset = 0_u64;
     loop {
         stop.check()?;
@@ -80,7 +79,7 @@ pub(super) fn copy_content(source: &File, target: &File, shown: &str, stop: &Sto
             Ok(_) => {}
             Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => break,
-            Err(errno) => return Err(failed("copy", shown, errno)),
+            Err(errno) => return Err(failed(errno)),
         }
     }
     // Some file systems report an early end, so what is left, if anything, is read.
@@ -91,10 +90,11 @@ pub(super) fn copy_content(source: &File, target: &File, shown: &str, stop: &Sto
             Ok(0) => return Ok(()),
             Ok(read) => read,
             Err(Errno::INTR) => continue,
-            Err(errno) => return Err(failed("copy", shown, errno)),
+            Err(errno) => return Err(failed(errno)),
         };
         stop.check()?;
-        target.write_all(buffer.get(..read).unwrap_or_default()).map_err(|error| failed_io("copy", shown, &error))?;
+        let written = target.write_all(buffer.get(..read).unwrap_or_default());
+        written.map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         offset = offset.saturating_add(read as u64);
     }
 }

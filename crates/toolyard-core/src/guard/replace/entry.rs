@@ -3,11 +3,19 @@
 use std::{fs::File, os::fd::BorrowedFd};
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat as RawStat, mkdirat, openat, renameat_with, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat as RawStat, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
 
-use super::{Durability, FileChange, change::refuse_unchangeable, errors::failed, gate::Pass, parent::Parent, require_change};
+use super::{
+    Durability, FileChange,
+    change::refuse_unchangeable,
+    errors::{failed, not_durable},
+    gate::Pass,
+    parent::Parent,
+    require_change,
+    system::rename_at,
+};
 use crate::{Stop, ToolError, guard::CheckedPath};
 
 /// What a rename did.
@@ -21,11 +29,18 @@ pub struct Moved {
     pub directories_made: usize,
 }
 
-/// Makes a directory and those above it that are missing; says how many were made.
+/// What a removal did.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Why it may come back after a power failure.
+    pub unsynced: Option<ToolError>,
+}
+
+/// Makes a directory and those above it that are missing, or none; says how many were made.
 ///
 /// # Errors
-/// `Conflict` when something else has the name; what the system says.
-pub fn make_directory(path: &CheckedPath, durability: Durability) -> Result<usize, ToolError> {
+/// `Conflict` when something else has the name; `Cancelled` when stopped before; what the system says.
+pub fn make_directory(path: &CheckedPath, durability: Durability, stop: &Stop) -> Result<usize, ToolError> {
     require_change(path)?;
     let shown = path.display();
     let failed = |errno| failed("make the directory", &shown, errno);
@@ -33,20 +48,24 @@ pub fn make_directory(path: &CheckedPath, durability: Durability) -> Result<usiz
     if path.resource().path.is_empty() {
         return Ok(0);
     }
-    let parent = Parent::open_or_make(path)?;
+    let mut parent = Parent::open_or_make(path)?;
+    stop.claim()?;
     match mkdirat(parent.dir.fd(), parent.name.as_os_str(), Mode::from_raw_mode(0o777)) {
-        Ok(()) => {}
+        Ok(()) => parent.keep(),
         Err(Errno::EXIST) => {
             let there = look(&parent).map_err(failed)?;
             return match there.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-                Some(FileType::Directory) => Ok(parent.made()),
+                Some(FileType::Directory) => {
+                    parent.keep();
+                    Ok(parent.made())
+                }
                 _ => Err(ToolError::conflict(format!("`{shown}` is there and is no directory"))
                     .with_hint("choose another name, or move it away first")),
             };
         }
         Err(errno) => return Err(failed(errno)),
     }
-    parent.sync(durability).map_err(failed)?;
+    parent.sync(durability).map_err(|errno| not_durable(&shown, errno))?;
     Ok(parent.made() + 1)
 }
 
@@ -58,16 +77,22 @@ pub fn make_directory(path: &CheckedPath, durability: Durability) -> Result<usiz
 /// off, or when either is a directory that can't be replaced or moved there.
 pub fn rename(from: &CheckedPath, to: &CheckedPath, overwrite: bool, durability: Durability, stop: &Stop) -> Result<Moved, ToolError> {
     let checked = Checked::new(from, to, overwrite, stop)?;
-    let target = Parent::open_or_make(to)?;
+    let mut target = Parent::open_or_make(to)?;
     let Checked { from_pass, to_pass, source, stat, replaced } = checked;
     let shown = from.display();
     let moved = Moved { replaced, copied: false, directories_made: target.made() };
+    stop.claim()?;
     match move_name(&source, &target, replaced) {
-        Ok(()) => {}
+        Ok(()) => target.keep(),
         Err(Errno::EXIST) => return Err(failed("move onto", &to.display(), Errno::EXIST)),
         Err(Errno::XDEV) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
             let change = FileChange::begin_with(to_pass, to, stop)?;
-            copy_then_remove(&source, &stat, change, durability, stop, &shown)?;
+            if change.size().is_some() && !replaced {
+                return Err(failed("move onto", &to.display(), Errno::EXIST));
+            }
+            copy_then_remove(&source, &stat, change, durability, stop, [&shown, &to.display()])?;
+            target.keep();
+            target.sync(durability).map_err(|errno| not_durable(&shown, errno))?;
             drop(from_pass);
             return Ok(Moved { copied: true, ..moved });
         }
@@ -115,8 +140,9 @@ impl Checked {
 /// Removes a file, a symlink or an empty directory.
 ///
 /// # Errors
-/// `NotFound` when nothing is there; `Conflict` for a directory that is not empty.
-pub fn remove(path: &CheckedPath, durability: Durability, stop: &Stop) -> Result<(), ToolError> {
+/// `NotFound` when nothing is there; `Conflict` for a directory that is not empty; `Cancelled` when
+/// stopped before.
+pub fn remove(path: &CheckedPath, durability: Durability, stop: &Stop) -> Result<Removed, ToolError> {
     require_change(path)?;
     let shown = path.display();
     let _pass = Pass::enter(path, stop)?;
@@ -124,8 +150,9 @@ pub fn remove(path: &CheckedPath, durability: Durability, stop: &Stop) -> Result
     let parent = Parent::open(path)?.ok_or_else(|| failed(Errno::NOENT))?;
     let stat = look(&parent).map_err(failed)?.ok_or_else(|| failed(Errno::NOENT))?;
     let flags = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    stop.claim()?;
     unlinkat(parent.dir.fd(), parent.name.as_os_str(), flags).map_err(failed)?;
-    parent.sync(durability).map_err(|errno| not_durable(&shown, errno))
+    Ok(Removed { unsynced: parent.sync(durability).err().map(|errno| not_durable(&shown, errno)) })
 }
 
 /// A directory can't go into itself, and nothing can go where it is.
@@ -172,10 +199,10 @@ fn move_name(source: &Parent, target: &Parent, replace: bool) -> Result<(), Errn
     let (from, to) = (source.dir.fd(), target.dir.fd());
     let (from_name, to_name) = (source.name.as_os_str(), target.name.as_os_str());
     let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-    match renameat_with(from, from_name, to, to_name, flags) {
+    match rename_at(from, from_name, to, to_name, flags) {
         // File systems without that flag; the name was free a moment ago.
         Err(Errno::INVAL | Errno::NOSYS) if !replace => match statat(to, to_name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => renameat_with(from, from_name, to, to_name, RenameFlags::empty()),
+            Err(Errno::NOENT) => rename_at(from, from_name, to, to_name, RenameFlags::empty()),
             Ok(_) => Err(Errno::EXIST),
             Err(errno) => Err(errno),
         },
@@ -190,7 +217,7 @@ fn copy_then_remove(
     change: FileChange,
     durability: Durability,
     stop: &Stop,
-    shown: &str,
+    [shown, to_shown]: [&str; 2],
 ) -> Result<(), ToolError> {
     let failed = |errno| failed("move", shown, errno);
     let dir: BorrowedFd<'_> = source.dir.fd();
@@ -199,7 +226,12 @@ fn copy_then_remove(
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(openat(dir, name, flags, Mode::empty()).map_err(failed)?);
     change.put_copy(&file, stop, durability)?;
-    let now = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+    let stays = |errno: Errno| {
+        ToolError::unavailable(format!("`{shown}` was copied to `{to_shown}`, but can't be removed, so both are there now"))
+            .with_hint("delete one of them, or tell the user")
+            .with_source(std::io::Error::from(errno))
+    };
+    let now = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(stays)?;
     let same = (now.st_dev, now.st_ino, now.st_size, now.st_mtime, now.st_mtime_nsec)
         == (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
     if !same {
@@ -208,7 +240,7 @@ fn copy_then_remove(
         ))
         .with_hint("compare the two and delete one"));
     }
-    unlinkat(dir, name, AtFlags::empty()).map_err(failed)?;
+    unlinkat(dir, name, AtFlags::empty()).map_err(stays)?;
     source.sync(durability).map_err(|errno| not_durable(shown, errno))
 }
 
@@ -218,10 +250,4 @@ pub(super) fn look(parent: &Parent) -> Result<Option<RawStat>, Errno> {
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
-}
-
-pub(super) fn not_durable(shown: &str, errno: Errno) -> ToolError {
-    ToolError::unavailable(format!("`{shown}` was changed, but the change may not survive a power failure"))
-        .with_hint("don't repeat the call; tell the user that the disk reports errors")
-        .with_source(std::io::Error::from(errno))
 }

@@ -6,17 +6,28 @@ use crate::ToolError;
 
 /// Why `doing` (`write`, `move`, …) to the shown path failed; nothing was changed.
 pub(super) fn failed(doing: &str, shown: &str, errno: Errno) -> ToolError {
+    explain(doing, shown, errno, "; nothing was changed")
+}
+
+/// The same for one of several steps, when earlier ones may have changed something.
+pub(super) fn failed_step(doing: &str, shown: &str, errno: Errno) -> ToolError {
+    explain(doing, shown, errno, "")
+}
+
+fn explain(doing: &str, shown: &str, errno: Errno, unchanged: &str) -> ToolError {
     let what = format!("can't {doing} `{shown}`");
     let error = match errno {
-        Errno::NOSPC => ToolError::unavailable(format!("{what}: the disk is full; nothing was changed"))
-            .with_hint("free some space, or ask the user to"),
-        Errno::DQUOT => ToolError::unavailable(format!("{what}: the disk quota is used up; nothing was changed"))
-            .with_hint("free some space, or ask the user to"),
+        Errno::NOSPC => {
+            ToolError::unavailable(format!("{what}: the disk is full{unchanged}")).with_hint("free some space, or ask the user to")
+        }
+        Errno::DQUOT => {
+            ToolError::unavailable(format!("{what}: the disk quota is used up{unchanged}")).with_hint("free some space, or ask the user to")
+        }
         Errno::ROFS => ToolError::unavailable(format!("{what}: the file system is mounted read-only"))
             .with_hint("change something elsewhere, or ask the user"),
         Errno::ACCESS | Errno::PERM => ToolError::refused(format!("{what}: the operating system does not permit it"))
             .with_hint("the owner or mode of the file or its directory forbids it; ask the user to change that"),
-        Errno::MFILE | Errno::NFILE => ToolError::unavailable(format!("{what}: too many files are open; nothing was changed"))
+        Errno::MFILE | Errno::NFILE => ToolError::unavailable(format!("{what}: too many files are open{unchanged}"))
             .with_hint("wait for other calls to end and try again"),
         Errno::NOENT => ToolError::not_found(format!("can't {doing} `{shown}`: it is not there"))
             .with_hint("list its directory; it may have been moved or removed"),
@@ -42,6 +53,13 @@ pub(super) fn failed(doing: &str, shown: &str, errno: Errno) -> ToolError {
 /// The same for an error of the standard library.
 pub(super) fn failed_io(doing: &str, shown: &str, error: &std::io::Error) -> ToolError {
     failed(doing, shown, Errno::from_io_error(error).unwrap_or(Errno::IO))
+}
+
+/// The change was made, but may be lost again.
+pub(super) fn not_durable(shown: &str, errno: Errno) -> ToolError {
+    ToolError::unavailable(format!("`{shown}` was changed, but the change may not survive a power failure"))
+        .with_hint("don't repeat the call; tell the user that the disk reports errors")
+        .with_source(std::io::Error::from(errno))
 }
 
 fn describe(errno: Errno) -> String {

@@ -17,12 +17,13 @@ mod temp;
 
 mod errors;
 mod gate;
+mod system;
 
 #[cfg(test)]
 mod tests;
 
 pub use change::{FileChange, Written};
-pub use entry::{Moved, check_rename, make_directory, remove, rename};
+pub use entry::{Moved, Removed, check_rename, make_directory, remove, rename};
 pub use tree::{Tree, TreeEntry, TreeProgress};
 
 use toolyard_policy::Effect;

@@ -12,13 +12,12 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, renameat_with, statat, unlinkat,
-    },
+    fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, linkat, openat, statat, unlinkat},
     io::Errno,
     rand::{GetRandomFlags, getrandom},
 };
 
+use super::system::{open_nameless, rename_at};
 use crate::guard::GuardedDir;
 
 const PREFIX: &str = ".toolyard-";
@@ -43,8 +42,7 @@ pub(super) struct Temp<'d> {
 impl<'d> Temp<'d> {
     /// Makes one with these permission bits, less those the umask takes.
     pub(super) fn new(dir: BorrowedFd<'d>, mode: u32) -> Result<Self, Errno> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-        match openat(dir, c".", flags, Mode::from_raw_mode(mode)) {
+        match open_nameless(dir, Mode::from_raw_mode(mode)) {
             Ok(fd) => Ok(Self { dir, file: File::from(fd), name: None }),
             // File systems without nameless files say so in different ways.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => Self::named(dir, mode),
@@ -94,15 +92,14 @@ impl<'d> Temp<'d> {
         let Some(temporary) = self.name.take() else {
             return link_open_file(&self.file, self.dir, name);
         };
-        let moved = match renameat_with(self.dir, temporary.as_str(), self.dir, name, RenameFlags::NOREPLACE) {
+        let moved = match rename_at(self.dir, temporary.as_ref(), self.dir, name, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
             // Without that flag a link is the other way that never replaces.
-            Err(Errno::INVAL | Errno::NOSYS) => linkat(self.dir, temporary.as_str(), self.dir, name, AtFlags::empty())
-                .and_then(|()| unlinkat(self.dir, temporary.as_str(), AtFlags::empty())),
+            Err(Errno::INVAL | Errno::NOSYS) => linkat(self.dir, temporary.as_str(), self.dir, name, AtFlags::empty()),
             moved => moved,
         };
-        if moved.is_err() {
-            self.name = Some(temporary);
-        }
+        // Linked or not, the temporary name has to go.
+        self.name = Some(temporary);
         moved
     }
 

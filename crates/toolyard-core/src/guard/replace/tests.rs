@@ -2,6 +2,10 @@
 //! that can do less.
 #![expect(clippy::disallowed_methods, clippy::expect_used, clippy::indexing_slicing, reason = "tests lay traps and look at the disk")]
 
+mod lacking;
+mod partway;
+mod stopping;
+
 use std::{
     io::Write as _,
     os::fd::AsFd as _,
@@ -14,6 +18,7 @@ use toolyard_policy::Effect;
 
 use super::{
     Durability, FileChange, make_directory, remove, rename,
+    system::{Capabilities, before_rename},
     temp::{Temp, is_temporary},
 };
 use crate::{
@@ -75,6 +80,10 @@ fn kind<T>(result: Result<T, ToolError>) -> Option<ErrorKind> {
 
 #[test]
 fn whoever_changes_the_file_in_between_wins() {
+    interfering_wins();
+}
+
+fn interfering_wins() {
     type Interference = fn(&Place);
     let cases: [(Interference, &str, &[&str]); 4] = [
         (|place| place.put("f", "in place"), "in place", &["f"]),
@@ -102,7 +111,7 @@ fn whoever_changes_the_file_in_between_wins() {
         let change = place.begin("f");
         assert_eq!(change.read(100).ok().as_deref(), Some(b"old".as_slice()));
         interfere(&place);
-        assert_eq!(kind(change.put(&[b"new"], Durability::Unsynced)), Some(ErrorKind::Conflict), "{left:?}");
+        assert_eq!(kind(change.put(&[b"new"], &soon(), Durability::Unsynced)), Some(ErrorKind::Conflict), "{left:?}");
         assert_eq!(place.names(), left);
         if !kept.is_empty() {
             assert_eq!(place.get("f"), kept);
@@ -112,10 +121,14 @@ fn whoever_changes_the_file_in_between_wins() {
 
 #[test]
 fn a_file_that_appears_in_between_is_kept() {
+    appearing_wins();
+}
+
+fn appearing_wins() {
     let place = Place::new();
     let change = place.begin("f");
     place.put("f", "theirs");
-    assert_eq!(kind(change.put(&[b"ours"], Durability::Unsynced)), Some(ErrorKind::Conflict));
+    assert_eq!(kind(change.put(&[b"ours"], &soon(), Durability::Unsynced)), Some(ErrorKind::Conflict));
     assert_eq!((place.get("f").as_str(), place.names()), ("theirs", vec!["f".to_owned()]));
 }
 
@@ -124,14 +137,14 @@ fn synced_and_unsynced_changes_write_the_same() {
     for durability in [Durability::Synced, Durability::Unsynced] {
         let place = Place::new();
         let write = |content: &[&[u8]]| {
-            FileChange::begin(&place.granted("a/b/f", Effect::Write), &soon()).and_then(|change| change.put(content, durability))
+            FileChange::begin(&place.granted("a/b/f", Effect::Write), &soon()).and_then(|change| change.put(content, &soon(), durability))
         };
         let written = write(&[b"on", b"", b"e"]).expect("written");
         assert_eq!((written.created, written.directories_made, written.size), (true, 2, 3));
         let many: Vec<&[u8]> = std::iter::repeat_n(b"xy".as_slice(), 1_000).collect();
         assert_eq!(write(&many).map(|written| written.created).ok(), Some(false));
         assert_eq!(place.get("a/b/f"), "xy".repeat(1_000));
-        assert_eq!(make_directory(&place.granted("a/c", Effect::Write), durability).ok(), Some(1));
+        assert_eq!(make_directory(&place.granted("a/c", Effect::Write), durability, &soon()).ok(), Some(1));
         let moved = rename(&place.granted("a/b/f", Effect::Write), &place.granted("a/c/g", Effect::Write), false, durability, &soon());
         assert_eq!(moved.map(|moved| moved.replaced).ok(), Some(false));
         assert_eq!(remove(&place.granted("a/c/g", Effect::Destroy), durability, &soon()).err().map(|e| e.kind()), None);
@@ -146,7 +159,7 @@ fn a_path_granted_for_reading_changes_nothing() {
     let path = place.granted("f", Effect::Read);
     assert_eq!(kind(FileChange::begin(&path, &soon())), Some(ErrorKind::Internal));
     assert_eq!(kind(remove(&path, Durability::Unsynced, &soon())), Some(ErrorKind::Internal));
-    assert_eq!(kind(make_directory(&place.granted("d", Effect::Read), Durability::Unsynced)), Some(ErrorKind::Internal));
+    assert_eq!(kind(make_directory(&place.granted("d", Effect::Read), Durability::Unsynced, &soon())), Some(ErrorKind::Internal));
     assert_eq!(place.names(), ["f"]);
 }
 

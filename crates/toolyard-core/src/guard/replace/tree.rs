@@ -21,11 +21,12 @@ use toolyard_policy::WalkFilter;
 use super::{
     Durability,
     content::copy_content,
-    entry::{look, not_durable, refuse_nesting},
-    errors::{failed, failed_io},
+    entry::{look, refuse_nesting},
+    errors::{failed, failed_io, failed_step, not_durable},
     gate::Pass,
     parent::Parent,
     require_change,
+    system::may_sync,
     temp::Temp,
 };
 use crate::{
@@ -76,6 +77,15 @@ pub struct TreeProgress {
     pub links_outside: u64,
     /// Why it ended early; what is counted above was done nevertheless.
     pub stopped: Option<ToolError>,
+    /// Why what was done may not survive a power failure.
+    pub unsynced: Option<ToolError>,
+}
+
+impl TreeProgress {
+    /// Entries that were removed or copied.
+    pub const fn done(&self) -> u64 {
+        self.files + self.directories + self.others
+    }
 }
 
 impl Tree {
@@ -177,8 +187,11 @@ impl Tree {
         let _pass = Pass::enter(&self.root, stop)?;
         let parent = Parent::open(&self.root)?.ok_or_else(|| failed(Errno::NOENT))?;
         let mut progress = TreeProgress::default();
-        progress.stopped = self.remove_all(&parent, &mut progress, stop).err();
-        parent.sync(durability).map_err(|errno| not_durable(&shown, errno))?;
+        match self.remove_all(&parent, &mut progress, stop) {
+            Err(error) if progress.done() == 0 => return Err(error),
+            removed => progress.stopped = removed.err(),
+        }
+        progress.unsynced = parent.sync(durability).err().map(|errno| not_durable(&shown, errno));
         Ok(progress)
     }
 
@@ -187,22 +200,24 @@ impl Tree {
         let failed = |name: &OsStr, errno| match errno {
             Errno::NOTEMPTY => ToolError::conflict(format!("`{}` got new entries while `{shown}` was deleted", show_name(name)))
                 .with_hint("list it, then repeat the call"),
-            errno => failed("delete", &show_name(name), errno),
+            errno => failed_step("delete", &show_name(name), errno),
         };
+        let before_step = || stop.check().and_then(|()| stop.claim());
         let mut open: Vec<(OwnedFd, &OsStr)> = Vec::new();
         let root = open_dir(parent.dir.fd(), &parent.name).map_err(|errno| failed(&parent.name, errno))?;
         open.push((root, &parent.name));
         for entry in &self.entries {
             while open.len() > entry.depth.saturating_add(1) {
+                before_step()?;
                 remove_last_dir(&mut open, parent, progress).map_err(|(name, errno)| failed(name, errno))?;
             }
-            stop.check()?;
             let Some((dir, _)) = open.last() else { continue };
             if entry.kind == Kind::Directory {
                 let below = open_dir(dir.as_fd(), &entry.name).map_err(|errno| failed(&entry.name, errno))?;
                 open.push((below, &entry.name));
                 continue;
             }
+            before_step()?;
             unlinkat(dir, entry.name.as_os_str(), AtFlags::empty()).map_err(|errno| failed(&entry.name, errno))?;
             match entry.kind {
                 Kind::File => {
@@ -213,6 +228,7 @@ impl Tree {
             }
         }
         while !open.is_empty() {
+            before_step()?;
             remove_last_dir(&mut open, parent, progress).map_err(|(name, errno)| failed(name, errno))?;
         }
         Ok(())
@@ -229,17 +245,24 @@ impl Tree {
         refuse_nesting(&self.root, to, "copy")?;
         let _pass = Pass::enter(to, stop)?;
         let source = self.root.open_dir()?;
-        let parent = Parent::open_or_make(to)?;
+        let mut parent = Parent::open_or_make(to)?;
         let failed = |errno| failed("copy to", &shown, errno);
+        stop.check()?;
+        stop.claim()?;
         match mkdirat(parent.dir.fd(), parent.name.as_os_str(), Mode::RWXU) {
             Err(Errno::EXIST) => return Err(not_free(&shown)),
             made => made.map_err(failed)?,
         }
         let mut progress = TreeProgress::default();
-        progress.stopped = self.copy_all(&source, &parent, &mut progress, stop).err();
+        match self.copy_all(&source, &parent, &mut progress, stop) {
+            Err(error) if progress.done() == 0 => return Err(error),
+            copied => progress.stopped = copied.err(),
+        }
+        parent.keep();
         if durability == Durability::Synced {
             // One flush of the file system costs less than one for each file.
-            syncfs(parent.dir.fd()).map_err(|errno| not_durable(&shown, errno))?;
+            let synced = may_sync().and_then(|()| syncfs(parent.dir.fd()));
+            progress.unsynced = synced.err().map(|errno| not_durable(&shown, errno));
         }
         Ok(progress)
     }
@@ -260,23 +283,42 @@ impl Tree {
         }
     }
 
+    /// Leaves nothing behind when it could not copy a single entry.
     fn copy_all(&self, source: &GuardedDir, parent: &Parent, progress: &mut TreeProgress, stop: &Stop) -> Result<(), ToolError> {
-        let failed = |name: &OsStr, errno| failed("copy", &show_name(name), errno);
+        let mut open = Vec::new();
+        let copied = self.copy_into(&mut open, source, parent, progress, stop);
+        if copied.is_err() && progress.done() == 0 {
+            // Then all that was made are the directories on the way to the entry that failed.
+            remove_made(&mut open, parent);
+        }
+        copied
+    }
+
+    fn copy_into<'e>(
+        &'e self,
+        open: &mut Vec<Copying<'e>>,
+        source: &GuardedDir,
+        parent: &'e Parent,
+        progress: &mut TreeProgress,
+        stop: &Stop,
+    ) -> Result<(), ToolError> {
+        let failed = |name: &OsStr, errno| failed_step("copy", &show_name(name), errno);
         let source = source.fd().try_clone_to_owned().map_err(|error| failed_io("copy", &self.root.display(), &error))?;
         let target = open_dir(parent.dir.fd(), &parent.name).map_err(|errno| failed(&parent.name, errno))?;
-        let mut open = vec![(source, target)];
+        open.push(Copying { from: source, to: target, name: &parent.name });
         for entry in &self.entries {
             while open.len() > entry.depth.saturating_add(1) {
-                finish_last_dir(&mut open, progress).map_err(|errno| failed(&entry.name, errno))?;
+                finish_last_dir(open, progress).map_err(|errno| failed(&entry.name, errno))?;
             }
             stop.check()?;
-            let Some((from, to)) = open.last() else { continue };
+            let Some(Copying { from, to, .. }) = open.last() else { continue };
             let name = entry.name.as_os_str();
             match entry.kind {
                 Kind::Directory => {
+                    let below = open_dir(from.as_fd(), name).map_err(|errno| failed(name, errno))?;
                     mkdirat(to, name, Mode::RWXU).map_err(|errno| failed(name, errno))?;
-                    let below = open_dir(from.as_fd(), name).and_then(|from| Ok((from, open_dir(to.as_fd(), name)?)));
-                    open.push(below.map_err(|errno| failed(name, errno))?);
+                    let made = open_dir(to.as_fd(), name).map_err(|errno| failed(name, errno))?;
+                    open.push(Copying { from: below, to: made, name });
                 }
                 Kind::File => {
                     progress.bytes += copy_file(from.as_fd(), to.as_fd(), name, stop)?;
@@ -294,7 +336,7 @@ impl Tree {
             }
         }
         while !open.is_empty() {
-            finish_last_dir(&mut open, progress).map_err(|errno| failed(&parent.name, errno))?;
+            finish_last_dir(open, progress).map_err(|errno| failed(&parent.name, errno))?;
         }
         Ok(())
     }
@@ -347,17 +389,36 @@ fn remove_last_dir<'e>(
     Ok(())
 }
 
+/// A directory that is being copied.
+struct Copying<'e> {
+    from: OwnedFd,
+    to: OwnedFd,
+    name: &'e OsStr,
+}
+
+/// Removes directories that were made and stayed empty, deepest first, as far as it goes.
+fn remove_made(open: &mut Vec<Copying<'_>>, parent: &Parent) {
+    while let Some(Copying { name, .. }) = open.pop() {
+        let above = open.last().map_or_else(|| parent.dir.fd(), |above| above.to.as_fd());
+        if let Err(errno) = unlinkat(above, name, AtFlags::REMOVEDIR) {
+            tracing::debug!(%errno, "a directory made for a copy that failed stays behind");
+            return;
+        }
+    }
+}
+
 /// A directory gets its mode last, since the mode may forbid to fill it.
-fn finish_last_dir(open: &mut Vec<(OwnedFd, OwnedFd)>, progress: &mut TreeProgress) -> Result<(), Errno> {
-    let Some((from, to)) = open.pop() else { return Ok(()) };
-    fchmod(&to, Mode::from_raw_mode(fstat(&from)?.st_mode & 0o777))?;
+fn finish_last_dir(open: &mut Vec<Copying<'_>>, progress: &mut TreeProgress) -> Result<(), Errno> {
+    let Some(Copying { from, to, .. }) = open.last() else { return Ok(()) };
+    fchmod(to, Mode::from_raw_mode(fstat(from)?.st_mode & 0o777))?;
+    open.pop();
     progress.directories += 1;
     Ok(())
 }
 
 fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stop: &Stop) -> Result<u64, ToolError> {
     let shown = show_name(name);
-    let failed = |errno| failed("copy", &shown, errno);
+    let failed = |errno| failed_step("copy", &shown, errno);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let source = std::fs::File::from(openat(from, name, flags, Mode::empty()).map_err(failed)?);
     let stat = fstat(&source).map_err(failed)?;
@@ -365,7 +426,7 @@ fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, stop: &Stop
         return Err(ToolError::conflict(format!("`{shown}` is no regular file any more")).with_hint("repeat the call"));
     }
     let mut temp = Temp::new(to, 0o600).map_err(failed)?;
-    copy_content(&source, temp.file(), &shown, stop)?;
+    copy_content(&source, temp.file(), failed, stop)?;
     fchmod(temp.file(), Mode::from_raw_mode(stat.st_mode & 0o777)).map_err(failed)?;
     temp.publish(name).map_err(failed)?;
     Ok(u64::try_from(stat.st_size).unwrap_or(0))
