@@ -20,11 +20,8 @@ use crate::MAX_TREE_ENTRIES;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// What to copy.
     from: String,
-    /// Whole path of the copy.
     to: String,
-    /// Replace a file that is at `to`.
     #[serde(default)]
     overwrite: bool,
     /// Only say what would happen.

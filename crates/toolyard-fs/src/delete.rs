@@ -21,15 +21,13 @@ const MAX_PATHS: usize = 100;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Input {
-    /// What to delete.
     path: Option<String>,
-    /// Several at once instead, at most 100.
+    /// Several instead, at most 100.
     paths: Option<Vec<String>>,
-    /// Delete directories with everything in them.
+    /// Directories with everything in them.
     recursive: bool,
     /// Only list what would go.
     dry_run: bool,
-    /// Size of the answer, 6000 by default.
     max_tokens: Option<u32>,
 }
 

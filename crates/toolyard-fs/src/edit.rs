@@ -45,16 +45,14 @@ const TOLD: usize = 10;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// File to change.
     path: String,
     /// 1 to 200 replacements, in any order.
     edits: Vec<Edit>,
-    /// Etag of the text the edits were made for.
+    /// Of the text the edits were made for.
     etag: Option<String>,
     /// Only show what would change.
     #[serde(default)]
     dry_run: bool,
-    /// Size of the answer, 6000 by default.
     max_tokens: Option<u32>,
 }
 

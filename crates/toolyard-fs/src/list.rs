@@ -25,15 +25,14 @@ const CHECKED_EVERY: usize = 512;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Input {
-    /// Directory to list; the first allowed directory without it, or all of them if there are several.
+    /// Default: the allowed directory, or all of them if several.
     path: Option<String>,
-    /// Whether names that begin with a dot are listed; true by default.
+    /// List names that begin with a dot; default true.
     hidden: Option<bool>,
-    /// Add sizes in bytes and times of the last change.
+    /// Add sizes and dates.
     details: bool,
-    /// Size of the answer, 6000 by default.
     max_tokens: Option<u32>,
-    /// From the last answer, with the other arguments unchanged.
+    /// From the last answer.
     cursor: Option<String>,
 }
 

@@ -15,7 +15,6 @@ use toolyard_core::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// Directory to make.
     path: String,
 }
 

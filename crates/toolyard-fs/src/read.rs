@@ -43,15 +43,15 @@ pub(crate) struct Input {
     path: Option<String>,
     /// Several files instead of one.
     paths: Option<Vec<String>>,
-    /// `40-60`, `40-`, `40`, or `-100` for the last 100 lines.
+    /// `40-60`, `40+21`, `40-`, `40`, or `-100` for the last 100.
     lines: Option<String>,
     /// Put its number before each line.
     numbers: bool,
     /// Etag you have; the answer is `unchanged` if it still holds.
     if_none_match: Option<String>,
-    /// Size of the answer, 6000 by default.
+    /// Answer size, default 6000.
     max_tokens: Option<u32>,
-    /// From the last answer, with the other arguments unchanged.
+    /// From the last answer.
     cursor: Option<String>,
 }
 
@@ -138,6 +138,9 @@ impl Tool for Read {
             if next.is_some() {
                 break;
             }
+        }
+        if report.read == 0 && report.failed as usize == files {
+            return Err(ToolError::not_found(format!("none of the {files} files can be read\n{}", report.text)));
         }
         Ok(report.answer(next.map(|next| granted.seal_cursor(&query, &next.to_bytes()))))
     }

@@ -19,11 +19,8 @@ use crate::MAX_TREE_ENTRIES;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// What to move.
     from: String,
-    /// Its whole new path.
     to: String,
-    /// Replace a file that is at `to`.
     #[serde(default)]
     overwrite: bool,
     /// Only say what would happen.

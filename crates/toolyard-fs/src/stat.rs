@@ -21,13 +21,11 @@ const INLINE: u64 = 128 * 1024;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Input {
-    /// What to look at.
     path: Option<String>,
-    /// Several paths instead of one.
+    /// Several instead of one.
     paths: Option<Vec<String>>,
-    /// Whether to compute etags, which reads the files; true by default.
+    /// Compute etags, which reads the files; default true.
     etag: Option<bool>,
-    /// Size of the answer, 6000 by default.
     max_tokens: Option<u32>,
 }
 

@@ -2,11 +2,7 @@
 
 mod draw;
 
-use std::{
-    mem,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::{mem, ops::ControlFlow};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,32 +14,28 @@ use toolyard_core::{
     },
 };
 
-use draw::{Folder, Tree};
+use crate::deadline;
 
-/// How long a walk goes on before it answers with what it has.
-const DEADLINE: Duration = Duration::from_secs(10);
+use draw::{Folder, Tree};
 
 pub(crate) struct DirectoryTree {
     directories: AllowedDirs,
 }
 
-/// Shows what lies below a directory as an indented tree. Directories end with `/`; one that is not shown in full says how many files it holds at all depths. What does not fit is folded level by level, so that every directory near the top is there; give `path` to look into a folded one. Symbolic links end with `@` and are not followed. Files that .gitignore rules leave out and hidden files are left out unless asked for.
+/// Shows what lies below a directory as an indented tree. What does not fit is folded, deepest first; a folded directory `name/` says how many files it holds, and `path` looks into it. Symbolic links end with `@` and are not followed. Ignored (.gitignore) and hidden files are left out unless asked for.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// Directory; default the whole allowed directory.
+    /// Default: the allowed directory.
     #[serde(default)]
     path: Option<String>,
-    /// Levels to show; default as many as fit.
+    /// Levels to show; default: as many as fit.
     #[serde(default)]
     depth: Option<u32>,
-    /// Hidden files too.
     #[serde(default)]
     hidden: bool,
-    /// Ignored files too.
     #[serde(default)]
     no_ignore: bool,
-    /// Size of the answer.
     #[serde(default)]
     max_tokens: Option<u32>,
 }
@@ -79,7 +71,7 @@ impl Tool for DirectoryTree {
         let depth = input.depth.map_or(usize::MAX, |depth| depth as usize);
         granted
             .blocking(move |stop| {
-                let until = stop.no_later_than(Instant::now() + DEADLINE);
+                let (until, time) = deadline::for_search(stop);
                 let mut folders = Vec::new();
                 let walked = walk(&start, &policy, options, &until, Gatherer::default, |part| {
                     folders.push(part);
@@ -104,7 +96,7 @@ impl Tool for DirectoryTree {
                     }
                 }
                 trailer = match walked.end {
-                    WalkEnd::Late => trailer.incomplete(format!("deadline {} s", DEADLINE.as_secs())),
+                    WalkEnd::Late => trailer.incomplete(deadline::reason(time)),
                     _ if drawn.cut => trailer.incomplete("budget"),
                     _ if drawn.too_deep => trailer.incomplete("depth"),
                     _ => trailer,

@@ -30,11 +30,9 @@ const HEAD: usize = 64 << 10;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// File to write; its parents need not exist.
     path: String,
-    /// The whole new content.
     content: String,
-    /// Etag of the content you mean to replace.
+    /// Of the content to replace.
     etag: Option<String>,
     /// Replace whatever is there.
     #[serde(default)]

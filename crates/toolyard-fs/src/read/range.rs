@@ -1,4 +1,4 @@
-//! The `lines` parameter: `5`, `5-20`, `5-`, `-20` (the last 20), `-20--10`.
+//! The `lines` parameter: `5`, `5-20`, `5+16`, `5-`, `-20` (the last 20), `-20--10`.
 
 use toolyard_core::ToolError;
 
@@ -30,10 +30,19 @@ impl LineRange {
         let refused = |why: &str| {
             let shown = toolyard_core::text::show(&text[..text.floor_char_boundary(60)]).into_owned();
             ToolError::invalid_input(format!("`lines` is `{shown}`: {why}"))
-                .with_hint("write `40-60`, `40-` to the end, `40` for one line or `-100` for the last 100")
+                .with_hint("write `40-60`, `40+21` for 21 lines, `40-` to the end, `40` for one line or `-100` for the last 100")
         };
         let malformed = || refused("that is no range");
         let (start, rest) = bound(text.trim()).ok_or_else(malformed)?;
+        if let Some(count) = rest.strip_prefix('+') {
+            return match (start, bound(count.trim_start())) {
+                (_, Some((Bound::FromStart(0), ""))) | (Bound::FromStart(0), _) => Err(refused("lines are counted from 1")),
+                (Bound::FromStart(first), Some((Bound::FromStart(count), ""))) => {
+                    Ok(Self { start, end: Some(Bound::FromStart(first.saturating_add(count - 1))) })
+                }
+                _ => Err(malformed()),
+            };
+        }
         let end = match rest.strip_prefix('-') {
             // One number is one line, but a negative one means everything from there.
             None if rest.is_empty() => match start {
@@ -119,6 +128,8 @@ mod tests {
         assert_eq!(within("-3--2", 10), (8, 2));
         assert_eq!(within("2--2", 10), (2, 8));
         assert_eq!(within("-1", 10), (10, 1));
+        assert_eq!(within("3+4", 10), (3, 4));
+        assert_eq!(within("3 + 1", 10), (3, 1));
     }
 
     #[test]
@@ -130,6 +141,8 @@ mod tests {
         assert_eq!(within("-30--20", 10), (1, 0));
         assert_eq!(within("1-", 0), (1, 0));
         assert_eq!(within("-5", 0), (1, 0));
+        assert_eq!(within("9+5", 10), (9, 2));
+        assert_eq!(within("9+99999999999999999999999", 10), (9, 2));
     }
 
     #[test]
@@ -143,6 +156,11 @@ mod tests {
             ("1.5", "no range"),
             ("0", "counted from 1"),
             ("0-5", "counted from 1"),
+            ("0+5", "counted from 1"),
+            ("5+0", "counted from 1"),
+            ("-5+2", "no range"),
+            ("5+-2", "no range"),
+            ("5+", "no range"),
             ("-0", "counted from 1"),
             ("5-3", "ends before"),
             ("-3--5", "ends before"),

@@ -142,6 +142,14 @@ fn one_bad_path_does_not_fail_the_others() {
 }
 
 #[test]
+fn a_call_whose_files_all_fail_is_a_failed_call() {
+    let ring = Ring::new();
+    let reply = ring.call("fs_read", json!({"paths": ["a", "b"]}));
+    assert_eq!(reply.kind, Some(ErrorKind::NotFound));
+    assert!(reply.text.starts_with("not found: none of the 2 files can be read\n=== a\n"), "{}", reply.text);
+}
+
+#[test]
 fn encodings_and_line_endings_are_named_and_the_text_is_shown_as_utf8() {
     let ring = Ring::new();
     let utf16: Vec<u8> = "\u{feff}w\u{e9}\r\nx\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
