@@ -18,7 +18,7 @@ use rmcp::{
         ClientResult, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, ErrorCode, InputRequest,
         InputRequiredResult, InputResponses, ServerRequest,
     },
-    service::{RequestContext, ServiceError},
+    service::{PeerRequestOptions, RequestContext, RequestHandle, ServiceError},
 };
 use toolyard_core::{Approval, ApprovalRequest, Approver};
 
@@ -73,13 +73,19 @@ impl ClientApprover {
 
     async fn elicit(&self, request: &ApprovalRequest) -> Approval {
         let question = ServerRequest::ElicitRequest(form(request));
+        let Ok(mut asked) = self.context.peer.send_cancellable_request(question, PeerRequestOptions::no_options()).await else {
+            return Approval::Cancelled;
+        };
         let reply = tokio::select! {
-            reply = self.context.peer.send_request(question) => reply,
-            () = self.context.ct.cancelled() => return Approval::Declined,
-            () = tokio::time::sleep(PATIENCE) => return Approval::Declined,
+            // First, so that an answer that comes with the cancellation runs nothing.
+            biased;
+            () = self.context.ct.cancelled() => return withdraw(asked, "the call was cancelled"),
+            reply = &mut asked.rx => reply.unwrap_or(Err(ServiceError::TransportClosed)),
+            () = tokio::time::sleep(PATIENCE) => return withdraw(asked, "nobody answered in time"),
         };
         match reply {
-            Ok(ClientResult::ElicitResult(ElicitResult { action: ElicitationAction::Accept, .. })) => Approval::Approved,
+            Ok(ClientResult::ElicitResult(reply)) => judge(reply.action),
+            Err(ServiceError::TransportClosed) => Approval::Cancelled,
             // The client does not know the request after all, so nobody saw the question.
             Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => Approval::Unavailable,
             Ok(_) | Err(_) => Approval::Declined,
@@ -109,10 +115,29 @@ impl ClientApprover {
             return Approval::Declined;
         }
         match serde_json::from_value(reply.clone()) {
-            Ok(ElicitResult { action: ElicitationAction::Accept, .. }) => Approval::Approved,
-            Ok(_) | Err(_) => Approval::Declined,
+            Ok(ElicitResult { action, .. }) => judge(action),
+            Err(_) => Approval::Declined,
         }
     }
+}
+
+fn judge(action: ElicitationAction) -> Approval {
+    match action {
+        ElicitationAction::Accept => Approval::Approved,
+        ElicitationAction::Cancel => Approval::Cancelled,
+        _ => Approval::Declined,
+    }
+}
+
+/// Takes a question back that the user may still see. The call does not wait for that: while a
+/// connection ends nothing leaves before its calls are over.
+fn withdraw(asked: RequestHandle<RoleServer>, why: &'static str) -> Approval {
+    tokio::spawn(async move {
+        if let Err(error) = asked.cancel(Some(why.to_owned())).await {
+            tracing::debug!(%error, "a question can't be withdrawn");
+        }
+    });
+    Approval::Cancelled
 }
 
 /// The answer that makes the client ask its user and repeat the call.

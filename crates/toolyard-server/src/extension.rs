@@ -27,10 +27,12 @@ fn absent<'a, T: Send + 'a>(method: &'static str) -> Reply<'a, T> {
     Box::pin(std::future::ready(Err(method_not_found(method))))
 }
 
-/// Prompts, resources and raw tools beside those of the dispatcher; what is not implemented
-/// answers "method not found".
+/// Prompts, resources and other parts of the protocol beside the tools of the dispatcher; what is
+/// not implemented answers "method not found".
 ///
-/// Calls of raw tools pass no policy and no audit trail: an extension is for test servers and for
+/// # Danger
+/// Nothing here passes the policy, the limits or the audit trail. A tool belongs into the
+/// dispatcher; [`danger_unguarded_tools`](Self::danger_unguarded_tools) is for test servers and for
 /// hosts that bring their own guard.
 #[expect(unused_variables, reason = "the names document the parameters")]
 pub trait Extension: Send + Sync + 'static {
@@ -39,13 +41,15 @@ pub trait Extension: Send + Sync + 'static {
         declared
     }
 
-    /// Listed behind the dispatcher's tools.
-    fn tools(&self) -> Vec<Tool> {
+    /// Tools that no policy judges and no trail records, listed behind the dispatcher's. None may
+    /// have the name of a tool of the dispatcher, permitted or not. Asked for once.
+    fn danger_unguarded_tools(&self) -> Vec<Tool> {
         Vec::new()
     }
 
-    /// Calls one of [`tools`](Self::tools).
-    fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
+    /// Calls one of [`danger_unguarded_tools`](Self::danger_unguarded_tools): without policy, audit,
+    /// deadline or size limit.
+    fn danger_call_unguarded(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
         absent("tools/call")
     }
 

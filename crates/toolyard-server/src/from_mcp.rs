@@ -60,7 +60,8 @@ pub(crate) enum Incoming {
 /// Reads the lines of one connection.
 #[derive(Default)]
 pub(crate) struct Reader {
-    initialized: bool,
+    /// The `initialize` that unlocked the connection.
+    initialized_by: Option<RequestId>,
 }
 
 impl Reader {
@@ -78,14 +79,21 @@ impl Reader {
         }
     }
 
+    /// A request was answered with an error; an `initialize` that failed unlocks nothing.
+    pub(crate) fn note_failure(&mut self, id: Option<&RequestId>) {
+        if id.is_some() && self.initialized_by.as_ref() == id {
+            self.initialized_by = None;
+        }
+    }
+
     /// Before `initialize`, a request must say itself which version it speaks.
     fn check_start(&mut self, message: ClientJsonRpcMessage) -> Option<Incoming> {
-        if !self.initialized
+        if self.initialized_by.is_none()
             && let JsonRpcMessage::Request(JsonRpcRequest { id, request, .. }) = &message
         {
-            match request.method() {
-                "initialize" => self.initialized = true,
-                "ping" | "server/discover" => {}
+            match request {
+                ClientRequest::InitializeRequest(_) => self.initialized_by = Some(id.clone()),
+                _ if matches!(request.method(), "initialize" | "ping" | "server/discover") => {}
                 _ => {
                     let missing = request.get_meta().missing_required_keys(&ProtocolVersion::V_2026_07_28);
                     if !missing.is_empty() {

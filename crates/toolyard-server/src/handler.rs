@@ -31,15 +31,9 @@ impl Server {
         self.shared.extension.as_deref().ok_or_else(|| method_not_found(method))
     }
 
-    fn is_extension_tool(&self, name: &str) -> bool {
-        self.shared.extension.is_some() && self.shared.tools.iter().any(|tool| tool.name == name) && {
-            !self.shared.dispatcher.tools().any(|listed| listed.definition.name == name)
-        }
-    }
-
     async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        if self.is_extension_tool(&request.name) {
-            return self.extension("tools/call")?.call_tool(request, context).await;
+        if self.shared.unguarded.contains(&*request.name) {
+            return self.extension("tools/call")?.danger_call_unguarded(request, context).await;
         }
         match context.meta.get_progress_token() {
             None => self.dispatch(request, context, None).await,

@@ -10,6 +10,7 @@
 mod approval;
 mod extension;
 mod from_mcp;
+mod gate;
 mod handler;
 mod lines;
 mod outbox;
@@ -21,7 +22,7 @@ mod transport;
 
 pub use extension::{Extension, Reply, mcp};
 pub use serve::{End, ServeError};
-pub use server::{Server, ServerBuilder};
+pub use server::{NameTaken, Server, ServerBuilder};
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,9 @@ pub(crate) const MAX_LINE: usize = 16 * 1024 * 1024;
 /// Room for one read: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
 
+/// Read ahead is no more than this.
+const AHEAD: usize = 1024 * 1024;
+
 /// A buffer that grew beyond this for one message is given back after it.
 const KEEP: usize = 2 * 1024 * 1024;
 
@@ -42,15 +45,34 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if self.ended {
                 return Ok(None);
             }
-            self.make_room();
-            if self.input.read_buf(&mut self.buffer).await? == 0 {
-                self.ended = true;
-                // A last line without its newline is whole if it parses.
-                if self.start < self.buffer.len() {
-                    self.buffer.push(b'\n');
-                }
+            self.drop_too_long();
+            self.read_more().await?;
+        }
+    }
+
+    /// Reads without handing out lines; waits forever once enough was read. Cancel safe.
+    pub(crate) async fn read_ahead(&mut self) -> io::Result<()> {
+        if self.ended || self.buffer.len() - self.start >= AHEAD {
+            return std::future::pending().await;
+        }
+        self.read_more().await
+    }
+
+    /// Whether the input has ended; lines may be left.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    async fn read_more(&mut self) -> io::Result<()> {
+        self.make_room();
+        if self.input.read_buf(&mut self.buffer).await? == 0 {
+            self.ended = true;
+            // A last line without its newline is whole if it parses.
+            if self.start < self.buffer.len() {
+                self.buffer.push(b'\n');
             }
         }
+        Ok(())
     }
 
     fn take_line(&mut self) -> Option<&[u8]> {
@@ -83,17 +105,22 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         } else if self.start > 0 {
             self.buffer.drain(..self.start);
         }
+        self.scanned -= self.start;
         self.start = 0;
-        if self.skipping || self.buffer.len() > MAX_LINE {
+        self.buffer.reserve(CHUNK);
+    }
+
+    /// Gives up a line, of which the buffer holds nothing but a part, that is too long.
+    fn drop_too_long(&mut self) {
+        if self.skipping || self.buffer.len() - self.start > MAX_LINE {
             if !self.skipping {
                 too_long();
             }
             self.skipping = true;
             self.buffer.clear();
             self.buffer.shrink_to(CHUNK);
+            (self.start, self.scanned) = (0, 0);
         }
-        self.scanned = self.buffer.len();
-        self.buffer.reserve(CHUNK);
     }
 }
 

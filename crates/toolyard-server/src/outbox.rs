@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +13,8 @@ use tokio::{
     sync::Notify,
     time::timeout,
 };
+
+use crate::gate::Gate;
 
 /// While more than this waits to be written, no further request is read.
 const FULL: usize = 8 * 1024 * 1024;
@@ -26,11 +28,10 @@ const KEEP: usize = 256 * 1024;
 /// ... once nothing was written for so long; earlier, the next message would only grow it again.
 const QUIET: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
-    drained: Notify,
+    gate: Arc<Gate>,
 }
 
 #[derive(Default)]
@@ -41,6 +42,11 @@ struct Queue {
 }
 
 impl Outbox {
+    /// An empty one, which tells the gate what it writes.
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), gate }
+    }
+
     /// Puts one message behind those already waiting; never waits itself.
     pub(crate) fn push(&self, message: ServerJsonRpcMessage) -> io::Result<()> {
         let mut queue = self.queue();
@@ -54,25 +60,17 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits until the peer has taken enough of what waits for it.
-    pub(crate) async fn room(&self) {
-        loop {
-            let drained = self.drained.notified();
-            {
-                let queue = self.queue();
-                if queue.weight <= FULL || queue.closed {
-                    return;
-                }
-            }
-            drained.await;
-        }
+    /// Whether the peer has taken enough of what waits for it.
+    pub(crate) fn has_room(&self) -> bool {
+        let queue = self.queue();
+        queue.weight <= FULL || queue.closed
     }
 
     /// Nothing more is taken in; what waits is still written.
     pub(crate) fn close(&self) {
         self.queue().closed = true;
         self.filled.notify_one();
-        self.drained.notify_waiters();
+        self.gate.note_written(0);
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone.
@@ -91,17 +89,25 @@ impl Outbox {
                 }
                 continue;
             }
-            let written = match output.write_all(&batch).await {
-                Ok(()) => output.flush().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
+            if let Err(error) = self.write(&batch, &mut output).await {
                 self.close();
                 return Err(error);
             }
             batch.clear();
-            self.drained.notify_waiters();
         }
+    }
+
+    /// Writes piece by piece, to tell a peer that reads slowly from one that does not read.
+    async fn write(&self, mut batch: &[u8], output: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        while !batch.is_empty() {
+            let written = output.write(batch).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            batch = batch.get(written..).unwrap_or_default();
+            self.gate.note_written(written);
+        }
+        output.flush().await
     }
 
     /// Serialises what waits until the batch is large enough; says whether the outbox is closed.

@@ -5,20 +5,26 @@ use std::{io, sync::Arc, time::Duration};
 use rmcp::service::serve_directly_with_ct;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Server, outbox::Outbox, transport::StreamTransport};
+use crate::{
+    Server,
+    gate::Gate,
+    outbox::Outbox,
+    transport::{STALL, StreamTransport},
+};
 
-/// When the input ends, calls that are about to finish still get their answer out.
+/// When the input ends, calls that are about to finish still get their answer out: there must be
+/// one within each such time ...
 const FINISH: Duration = Duration::from_millis(20);
+
+/// ... and all within this one.
+const FINISH_ALL: Duration = Duration::from_millis(500);
 
 /// Then they are cancelled, and this is how long they may take to notice.
 const STOP: Duration = Duration::from_millis(20);
-
-/// How long the last answers may take to be read.
-const FLUSH: Duration = Duration::from_millis(500);
 
 /// Why serving came to its end; none of these is a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +51,9 @@ pub enum ServeError {
 impl Server {
     /// Serves one client until its input ends, it stops reading, or `shutdown` is cancelled.
     ///
-    /// Calls that still run then are cancelled; this returns within about 50 ms even if they
-    /// don't notice, unless answers wait for the client to read them.
+    /// Calls that still run then are cancelled; this returns within about 100 ms even if they
+    /// don't notice, or later while others finish one after the other (500 ms at most) or the
+    /// client goes on reading answers.
     ///
     /// # Errors
     /// When the output fails, or on a defect.
@@ -58,14 +65,15 @@ impl Server {
         let calls = shutdown.child_token();
         let input_ended = CancellationToken::new();
         let abandoned = CancellationToken::new();
-        let outbox = Arc::new(Outbox::default());
+        let gate = Arc::new(Gate::default());
+        let outbox = Arc::new(Outbox::new(Arc::clone(&gate)));
         let mut writing = tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move { outbox.write_to(writer).await }
         });
 
         let handler = Self { shared: Arc::clone(&self.shared), abandoned: abandoned.clone() };
-        let transport = StreamTransport::new(reader, Arc::clone(&outbox), input_ended.clone());
+        let transport = StreamTransport::new(reader, Arc::clone(&outbox), Arc::clone(&gate), input_ended.clone());
         // Both eras are told apart by our handler; the SDK's own start ends the connection when a
         // notification comes first.
         let running = serve_directly_with_ct(handler, transport, None, calls.clone());
@@ -85,7 +93,7 @@ impl Server {
                 Err(panicked) => return Err(ServeError::Failed(panicked)),
             },
         };
-        if end == End::Shutdown || timeout(FINISH, &mut running).await.is_err() {
+        if end == End::Shutdown || !finishes(&mut running, &gate).await {
             calls.cancel();
             if timeout(STOP, &mut running).await.is_err() {
                 abandoned.cancel();
@@ -95,12 +103,29 @@ impl Server {
             }
         }
         outbox.close();
-        match timeout(FLUSH, &mut writing).await {
-            Ok(written) => written.map_err(ServeError::Failed)?.map_or_else(refused_output, |()| Ok(end)),
-            Err(_) => {
-                writing.abort();
-                Ok(end)
+        loop {
+            let written = gate.written();
+            if let Ok(written) = timeout(STALL, &mut writing).await {
+                return written.map_err(ServeError::Failed)?.map_or_else(refused_output, |()| Ok(end));
             }
+            if gate.written() == written {
+                writing.abort();
+                return Ok(end);
+            }
+        }
+    }
+}
+
+/// Whether all calls finish, as long as there are some that do.
+async fn finishes(mut running: impl Future + Unpin, gate: &Gate) -> bool {
+    let most = Instant::now() + FINISH_ALL;
+    loop {
+        let before = gate.under_way();
+        if timeout(FINISH, &mut running).await.is_ok() {
+            return true;
+        }
+        if gate.under_way() >= before || Instant::now() > most {
+            return false;
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What transports serve: the dispatcher, what it is called, and its tools as hosts see them.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use rmcp::model::{Implementation, MetaObject, ServerCapabilities, Tool};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
-use toolyard_core::{ApprovalFallback, Dispatcher, Principal};
+use toolyard_core::{ApprovalFallback, Context, Dispatcher, Principal};
 
 use crate::{Extension, approval::UsedStates, to_mcp};
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) fallback: ApprovalFallback,
     pub(crate) used_states: UsedStates,
     pub(crate) extension: Option<Arc<dyn Extension>>,
+    /// Names of the tools of the extension.
+    pub(crate) unguarded: HashSet<String>,
     /// Converted once: a listing only clones.
     pub(crate) tools: Vec<Tool>,
     pub(crate) capabilities: ServerCapabilities,
@@ -40,7 +43,13 @@ pub struct ServerBuilder {
     instructions: Option<String>,
     fallback: ApprovalFallback,
     extension: Option<Arc<dyn Extension>>,
+    unguarded: Vec<Tool>,
 }
+
+/// A tool of an extension has a name that is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the unguarded tool `{0}` of the extension has the name of another tool; rename it")]
+pub struct NameTaken(pub String);
 
 impl Server {
     /// Starts from the tools to serve.
@@ -53,6 +62,7 @@ impl Server {
             instructions: None,
             fallback: ApprovalFallback::default(),
             extension: None,
+            unguarded: Vec::new(),
         }
     }
 
@@ -108,10 +118,22 @@ impl ServerBuilder {
     }
 
     /// Adds prompts, resources and other parts of the protocol that Toolyard's tools don't use.
-    #[must_use]
-    pub fn extension(mut self, extension: Arc<dyn Extension>) -> Self {
+    /// Nothing of it is guarded; see [`Extension`].
+    ///
+    /// # Errors
+    /// When one of its tools has the name of another, be that one permitted or not.
+    pub fn extension(mut self, extension: Arc<dyn Extension>) -> Result<Self, NameTaken> {
+        self.unguarded = extension.danger_unguarded_tools();
+        let mut seen = HashSet::new();
+        for tool in &self.unguarded {
+            // Tools that the policy hides are not listed, but they can be explained.
+            let known = self.dispatcher.explain(&tool.name, Map::new(), &Context::new(Principal::local()));
+            if known.is_ok() || !seen.insert(&*tool.name) {
+                return Err(NameTaken(tool.name.to_string()));
+            }
+        }
         self.extension = Some(extension);
-        self
+        Ok(self)
     }
 
     /// Converts the tools and finishes.
@@ -119,9 +141,10 @@ impl ServerBuilder {
         let mut tools: Vec<_> = self.dispatcher.tools().map(|listed| to_mcp::tool(&listed)).collect();
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         if let Some(extension) = &self.extension {
-            tools.extend(extension.tools());
             capabilities = extension.capabilities(capabilities);
         }
+        let unguarded = self.unguarded.iter().map(|tool| tool.name.to_string()).collect();
+        tools.extend(self.unguarded);
         let mut implementation = Implementation::new(self.name, self.version);
         implementation.title = self.title;
         Server {
@@ -131,6 +154,7 @@ impl ServerBuilder {
                 fallback: self.fallback,
                 used_states: UsedStates::default(),
                 extension: self.extension,
+                unguarded,
                 tools,
                 capabilities,
                 meta: to_mcp::server_meta(&implementation),

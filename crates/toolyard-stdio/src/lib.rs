@@ -5,13 +5,13 @@ mod streams;
 
 use std::{io, time::Duration};
 
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 use toolyard_server::{End, ServeError, Server};
 
-/// Threads for blocking work: one for each call the dispatcher runs at once by default, and a few
-/// so that standard streams that are files still move when all of those are busy.
-const BLOCKING_THREADS: usize = 72;
+/// Blocking threads beside one for each call the dispatcher runs at once, so that standard streams
+/// that are files still move when all of those are busy.
+const SPARE_THREADS: usize = 8;
 
 /// How long an idle blocking thread is kept, so that a quiet server is a small one.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -60,14 +60,53 @@ pub async fn serve(server: &Server, shutdown: CancellationToken) -> Result<End, 
 /// # Errors
 /// As [`serve`], and when the runtime can't be built.
 pub fn run_blocking(server: &Server, shutdown: CancellationToken) -> Result<End, StdioError> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_keep_alive(KEEP_ALIVE)
-        .build()
-        .map_err(StdioError::SetUp)?;
+    let runtime = runtime_for(server).map_err(StdioError::SetUp)?;
     let end = runtime.block_on(serve(server, shutdown));
     runtime.shutdown_background();
     end
+}
+
+fn runtime_for(server: &Server) -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(server.dispatcher().limits().concurrency.saturating_add(SPARE_THREADS))
+        .thread_keep_alive(KEEP_ALIVE)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use toolyard_core::{Dispatcher, Limits, Toolset};
+    use toolyard_policy::{Policy, PolicySpec};
+    use toolyard_server::Server;
+
+    #[test]
+    fn every_call_the_dispatcher_runs_at_once_has_a_thread() -> std::io::Result<()> {
+        const CALLS: usize = 100;
+        let policy = Policy::compile(&PolicySpec::default()).map_err(std::io::Error::other)?;
+        let limits = Limits { concurrency: CALLS, ..Limits::default() };
+        let dispatcher = Dispatcher::builder(Toolset::new(), Arc::new(policy)).limits(limits).build().map_err(std::io::Error::other)?;
+        let runtime = super::runtime_for(&Server::builder(Arc::new(dispatcher)).build())?;
+        let barrier = Arc::new(Barrier::new(CALLS));
+        let calls: Vec<_> = (0..CALLS)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                runtime.spawn_blocking(move || barrier.wait())
+            })
+            .collect();
+        let all = async { tokio::time::timeout(std::time::Duration::from_secs(10), futures_of(calls)).await.is_ok() };
+        let met = runtime.block_on(all);
+        runtime.shutdown_background();
+        assert!(met, "some calls found no thread");
+        Ok(())
+    }
+
+    async fn futures_of<T>(calls: Vec<tokio::task::JoinHandle<T>>) {
+        for call in calls {
+            assert!(call.await.map(drop).map_err(|failed| failed.to_string()) == Ok(()));
+        }
+    }
 }

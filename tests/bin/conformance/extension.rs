@@ -45,7 +45,7 @@ impl Extension for Fixtures {
             .unwrap_or(declared)
     }
 
-    fn tools(&self) -> Vec<Tool> {
+    fn danger_unguarded_tools(&self) -> Vec<Tool> {
         let text = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
         let nothing = || json!({ "type": "object", "additionalProperties": false });
         let tools = [
@@ -63,7 +63,7 @@ impl Extension for Fixtures {
         tools.into_iter().filter_map(|entry| tool(entry).ok()).collect()
     }
 
-    fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
+    fn danger_call_unguarded(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
         Box::pin(async move {
             let arguments = request.arguments.unwrap_or_default();
             let content = match &*request.name {

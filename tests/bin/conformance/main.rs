@@ -14,7 +14,7 @@ use toolyard_server::Server;
 fn main() -> Result<(), Box<dyn Error>> {
     let policy = Policy::compile(&PolicySpec::default())?;
     let dispatcher = Dispatcher::builder(tools::toolset(), Arc::new(policy)).build()?;
-    let server = Server::builder(Arc::new(dispatcher)).name("toolyard-conformance").extension(Arc::new(extension::Fixtures)).build();
+    let server = Server::builder(Arc::new(dispatcher)).name("toolyard-conformance").extension(Arc::new(extension::Fixtures))?.build();
     toolyard_stdio::run_blocking(&server, CancellationToken::new())?;
     Ok(())
 }

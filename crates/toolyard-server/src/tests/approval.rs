@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use toolyard_core::ApprovalFallback;
 
-use super::{Client, call, server, stateless};
+use super::{Client, Recorder, call, cancelled, recorded, server, stateless, tools};
 
 const DROPPED: &str = "dropped x\n[complete=true]";
 
@@ -36,10 +36,9 @@ async fn the_user_is_asked_by_a_form_without_fields_and_accepting_runs_the_call(
 }
 
 #[tokio::test]
-async fn declining_cancelling_and_nonsense_deny_the_call() {
+async fn declining_and_nonsense_deny_the_call() {
     for reply in [
         json!({"result": {"action": "decline"}}),
-        json!({"result": {"action": "cancel"}}),
         json!({"result": {"action": "perhaps"}}),
         json!({"result": {}}),
         json!({"error": {"code": -32603, "message": "the window was closed"}}),
@@ -80,6 +79,46 @@ async fn a_question_that_is_open_when_the_input_ends_denies_the_call_at_once() {
     assert_eq!(question["method"], "elicitation/create");
     let (_, rest) = client.end().await;
     assert!(rest.iter().all(|message| text(message) != DROPPED), "{rest:?}");
+}
+
+#[tokio::test]
+async fn a_question_is_withdrawn_when_its_call_is_cancelled_and_a_late_answer_runs_nothing() {
+    let recorder = Recorder::default();
+    let server = recorded(ApprovalFallback::Host, tools::toolset(), &recorder);
+    let mut client = Client::initialized(&server, forms()).await;
+    let question = client.ask(&call(7, "demo_drop", json!({"text": "x"}))).await;
+    assert_eq!(question["method"], "elicitation/create");
+    let withdrawn = client.ask(&cancelled(&json!(7))).await;
+    assert_eq!((&withdrawn["method"], &withdrawn["params"]["requestId"]), (&json!("notifications/cancelled"), &question["id"]));
+    client.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}})).await;
+    client.expect_nothing_else().await;
+    assert_eq!(client.end().await.1, Vec::<Value>::new());
+    assert_eq!(recorder.outcomes(), ["cancelled cancelled"]);
+}
+
+#[tokio::test]
+async fn an_answer_in_the_same_breath_as_the_cancellation_runs_nothing() {
+    let recorder = Recorder::default();
+    let server = recorded(ApprovalFallback::Host, tools::toolset(), &recorder);
+    let mut client = Client::initialized(&server, forms()).await;
+    let question = client.ask(&call(7, "demo_drop", json!({"text": "x"}))).await;
+    let accepted = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}});
+    client.send_raw(format!("{}\n{accepted}\n", cancelled(&json!(7))).as_bytes()).await;
+    assert_eq!(recorder.outcome().await, "cancelled cancelled");
+}
+
+#[tokio::test]
+async fn closing_the_question_is_told_apart_from_declining_it() {
+    for (action, outcome) in [("cancel", "cancelled cancelled"), ("decline", "denied declined")] {
+        let recorder = Recorder::default();
+        let server = recorded(ApprovalFallback::Host, tools::toolset(), &recorder);
+        let mut client = Client::initialized(&server, forms()).await;
+        let question = client.ask(&call(1, "demo_drop", json!({"text": "x"}))).await;
+        client.ask(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": action}})).await;
+        let pending = client.ask(&first_round("x")).await;
+        client.ask(&second_round("x", &pending["result"]["requestState"], action)).await;
+        assert_eq!(recorder.outcomes(), [outcome, "pending", outcome]);
+    }
 }
 
 fn first_round(argument: &str) -> Value {

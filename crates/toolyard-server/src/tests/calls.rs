@@ -1,10 +1,12 @@
 //! Calls: results, errors, progress, cancellation, many at once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use toolyard_core::ApprovalFallback;
 
-use super::{Client, call, stateless};
+use super::{Client, Recorder, call, recorded, stateless, tools};
 
 #[tokio::test]
 async fn missing_and_null_arguments_are_no_arguments() {
@@ -52,10 +54,16 @@ async fn trap_1_a_panic_is_an_answer_without_its_payload() {
 
 #[tokio::test]
 async fn trap_2_a_cancelled_call_stops_and_is_not_answered() {
-    let mut client = Client::ready().await;
-    client.send(&call(7, "demo_wait", json!({}))).await;
-    client.expect_nothing_else().await;
+    let (recorder, (watch, mut seen)) = (Recorder::default(), tools::Watch::new());
+    let server = recorded(ApprovalFallback::Deny, tools::toolset().with(watch), &recorder);
+    let mut client = Client::initialized(&server, json!({})).await;
+    client.send(&call(7, "demo_watch", json!({}))).await;
+    assert_eq!(seen.recv().await, Some("started"));
+    let asked = Instant::now();
     client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7, "reason": "enough"}})).await;
+    let stopped = timeout(Duration::from_millis(300).saturating_sub(asked.elapsed()), seen.recv()).await;
+    assert_eq!(stopped, Ok(Some("stopped")));
+    assert_eq!(recorder.outcome().await, "cancelled");
     client.expect_nothing_else().await;
     let (_, rest) = client.end().await;
     assert_eq!(rest, Vec::<Value>::new());

@@ -47,6 +47,36 @@ async fn trap_7_calls_that_came_just_before_the_end_are_answered() {
     assert_eq!((end, answered), (End::InputClosed, 10));
 }
 
+/// More than eight megabytes of answers, for more calls than may wait.
+fn many_large_calls(count: u32) -> String {
+    (0..count).map(|id| format!("{}\n", call(id, "demo_huge", json!({})))).collect()
+}
+
+#[tokio::test]
+async fn the_end_of_the_input_is_noticed_while_answers_wait_for_a_client_that_reads_nothing() {
+    let mut client = Client::ready().await;
+    client.send_raw(many_large_calls(600).as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!client.served.is_finished());
+    let started = Instant::now();
+    drop(client.input.take());
+    let end = tokio::time::timeout(Duration::from_secs(1), client.served).await.expect("serving ends").expect("serving does not panic");
+    assert_eq!(end.map_err(|error| error.to_string()), Ok(End::InputClosed));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn after_the_end_of_the_input_a_client_that_goes_on_reading_gets_every_answer() {
+    let mut client = Client::ready().await;
+    client.send_raw(many_large_calls(600).as_bytes()).await;
+    drop(client.input.take());
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..600 {
+        seen.insert(client.receive().await["id"].as_u64());
+    }
+    assert_eq!(seen.len(), 600);
+}
+
 #[tokio::test]
 async fn a_client_that_stops_reading_ends_the_connection() {
     let mut client = Client::ready().await;

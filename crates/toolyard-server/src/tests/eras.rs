@@ -1,11 +1,14 @@
 //! Starting in either era, and what is listed.
 
-use serde_json::{Value, json};
-use toolyard_core::ApprovalFallback;
+use std::sync::Arc;
 
-use super::{Client, call, initialize, server, stateless};
+use serde_json::{Value, json};
+use toolyard_core::{ApprovalFallback, Dispatcher};
+use toolyard_policy::{Policy, PolicySpec};
+
+use super::{Client, call, initialize, server, stateless, tools};
 use crate::{
-    Extension, Reply, Server,
+    Extension, NameTaken, Reply, Server,
     mcp::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListPromptsResult, PaginatedRequestParams, RequestContext,
         RoleServer, ServerCapabilities, Tool,
@@ -156,7 +159,7 @@ async fn a_cursor_nobody_gave_is_refused() {
     assert_eq!(answer["error"]["code"], -32602);
 }
 
-struct Extra;
+struct Extra(&'static str);
 
 impl Extension for Extra {
     fn capabilities(&self, mut declared: ServerCapabilities) -> ServerCapabilities {
@@ -164,11 +167,11 @@ impl Extension for Extra {
         declared
     }
 
-    fn tools(&self) -> Vec<Tool> {
-        vec![Tool::new("raw_tool", "Raw.", serde_json::Map::new())]
+    fn danger_unguarded_tools(&self) -> Vec<Tool> {
+        vec![Tool::new(self.0, "Raw.", serde_json::Map::new())]
     }
 
-    fn call_tool(&self, request: CallToolRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
+    fn danger_call_unguarded(&self, request: CallToolRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
         Box::pin(async move { Ok(CallToolResult::success(vec![ContentBlock::text(request.name)]).into()) })
     }
 
@@ -180,7 +183,8 @@ impl Extension for Extra {
 #[tokio::test]
 async fn an_extension_adds_tools_and_methods_and_leaves_the_rest_as_it_was() {
     let dispatcher = server(ApprovalFallback::Deny).dispatcher().clone();
-    let mut client = Client::of(&Server::builder(dispatcher).extension(std::sync::Arc::new(Extra)).build());
+    let builder = Server::builder(dispatcher).extension(Arc::new(Extra("raw_tool"))).expect("the name is free");
+    let mut client = Client::of(&builder.build());
     let started = client.ask(&initialize("2025-11-25", json!({}))).await;
     assert_eq!(started["result"]["capabilities"], json!({"prompts": {}, "tools": {}}));
     assert_eq!(client.call("raw_tool", json!({})).await, "raw_tool");
@@ -189,4 +193,30 @@ async fn an_extension_adds_tools_and_methods_and_leaves_the_rest_as_it_was() {
     assert_eq!(listed["result"], json!({"prompts": []}));
     let absent = client.ask(&json!({"jsonrpc": "2.0", "id": 1, "method": "resources/list"})).await;
     assert_eq!(absent["error"]["code"], -32601);
+}
+
+#[test]
+fn an_extension_can_t_take_the_name_of_a_tool_even_of_one_the_policy_hides() {
+    let ask = |deny: &[&str]| {
+        let deny = deny.iter().map(|rule| (*rule).into()).collect();
+        let policy = Policy::compile(&PolicySpec { deny, ..PolicySpec::default() }).map_err(|error| error.problem);
+        let dispatcher = Dispatcher::builder(tools::toolset(), Arc::new(policy.expect("the rules compile")));
+        Arc::new(dispatcher.build().expect("the tools fit together"))
+    };
+    for dispatcher in [ask(&[]), ask(&["demo_drop"])] {
+        let refused = Server::builder(dispatcher).extension(Arc::new(Extra("demo_drop"))).err();
+        assert_eq!(refused, Some(NameTaken("demo_drop".into())));
+    }
+}
+
+#[tokio::test]
+async fn an_initialize_that_fails_unlocks_nothing() {
+    let mut client = Client::silent();
+    let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
+    let malformed = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": 7}});
+    for request in [&malformed, &list] {
+        assert_eq!(client.ask(request).await["error"]["code"], -32602, "{request}");
+    }
+    assert_eq!(client.ask(&initialize("2025-11-25", json!({}))).await["result"]["protocolVersion"], "2025-11-25");
+    assert!(client.ask(&list).await["result"]["tools"].is_array());
 }

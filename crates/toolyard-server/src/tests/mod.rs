@@ -5,10 +5,15 @@ mod calls;
 mod ends;
 mod envelope;
 mod eras;
+mod flood;
 mod tools;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines},
@@ -16,7 +21,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use toolyard_core::{ApprovalFallback, Dispatcher};
+use toolyard_core::{
+    ApprovalFallback, Dispatcher, Toolset,
+    audit::{AuditError, AuditSink, Finish, Intent},
+};
 use toolyard_policy::{Policy, PolicySpec};
 
 use crate::{End, ServeError, Server};
@@ -25,10 +33,60 @@ use crate::{End, ServeError, Server};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn server(fallback: ApprovalFallback) -> Server {
+    recorded(fallback, tools::toolset(), &Recorder::default())
+}
+
+pub(super) fn recorded(fallback: ApprovalFallback, tools: Toolset, recorder: &Recorder) -> Server {
     let policy = Policy::compile(&PolicySpec::default()).map_err(|error| error.problem);
-    let dispatcher = Dispatcher::builder(tools::toolset(), Arc::new(policy.expect("the standard profile compiles")));
+    let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
+    let dispatcher = dispatcher.audit(Arc::new(recorder.clone()));
     let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
     Server::builder(dispatcher).name("test").version("1").instructions("Try it.").approval_fallback(fallback).build()
+}
+
+/// Keeps the outcomes of calls: `ok approved`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recorder {
+    outcomes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Recorder {
+    pub(super) fn outcomes(&self) -> Vec<String> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the first outcome.
+    pub(super) async fn outcome(&self) -> String {
+        let first = async {
+            loop {
+                if let Some(first) = self.outcomes().into_iter().next() {
+                    return first;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, first).await.expect("the call ends")
+    }
+}
+
+impl AuditSink for Recorder {
+    fn intent(&self, _: &Intent<'_>) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
+        let outcome = format!("{} {}", finish.result, finish.approval.unwrap_or_default());
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome.trim_end().to_owned());
+        Ok(())
+    }
+
+    fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+pub(super) fn cancelled(request: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request}})
 }
 
 pub(super) struct Client {

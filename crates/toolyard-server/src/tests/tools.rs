@@ -1,11 +1,12 @@
 //! Small tools that misbehave in one way each.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use toolyard_core::{Access, Answer, Block, Context, Effect, Granted, Tool, ToolError, Toolset, Trailer};
+use tokio::sync::mpsc;
+use toolyard_core::{Access, Answer, Block, Context, Effect, Granted, Stop, Tool, ToolError, Toolset, Trailer};
 
 pub(super) fn toolset() -> Toolset {
     Toolset::new().with(Echo).with(Wait).with(Block_).with(Panic).with(Steps).with(Drop_).with(Picture).with(Table).with(Huge)
@@ -49,6 +50,45 @@ macro_rules! tool {
 
 fn plain(text: &str) -> Result<Answer, ToolError> {
     Ok(Answer::text(text, &Trailer::new()))
+}
+
+/// Blocks until it is told to stop, and says so.
+pub(super) struct Watch {
+    says: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Watch {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<&'static str>) {
+        let (says, heard) = mpsc::unbounded_channel();
+        (Self { says }, heard)
+    }
+}
+
+impl Tool for Watch {
+    const NAME: &'static str = "demo_watch";
+    const TITLE: &'static str = "demo_watch";
+    const EFFECT: Effect = Effect::Read;
+    const IDEMPOTENT: bool = true;
+    type Input = Nothing;
+
+    fn access(&self, _: &Nothing, _: &Context) -> Result<Vec<Access>, ToolError> {
+        Ok(Vec::new())
+    }
+
+    async fn call(&self, _: Nothing, granted: Granted<'_>) -> Result<Answer, ToolError> {
+        let says = self.says.clone();
+        let watch = move |stop: &Stop| {
+            says.send("started").map_err(|gone| ToolError::internal("nobody listens").with_source(gone))?;
+            let until = Instant::now() + Duration::from_secs(5);
+            while stop.check().is_ok() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            says.send("stopped").map_err(|gone| ToolError::internal("nobody listens").with_source(gone))?;
+            stop.check()
+        };
+        granted.blocking(watch).await?;
+        plain("never stopped")
+    }
 }
 
 tool!(Echo, "demo_echo", Read, Text, |input, _granted| plain(&input.text));
