@@ -29,6 +29,9 @@ use crate::{
 /// How long a stopped call may take to notice; what it did is then known for the audit trail.
 const STOP_GRACE: Duration = Duration::from_millis(250);
 
+/// How long a stopped call that was already changing something may take to say what it did.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Owns all tools and calls them.
 pub struct Dispatcher {
     tools: Vec<Arc<dyn DynTool>>,
@@ -449,10 +452,17 @@ impl OneCall<'_> {
                 ToolError::timeout(format!("{} ran longer than {} s", definition.name, timeout.as_secs_f32())).with_hint("narrow the call, or ask the operator to raise the limit")
             }
         };
-        stop.0.raise();
-        match tokio::time::timeout(STOP_GRACE, work).await {
+        let unchanged = stop.0.raise();
+        let patience = if unchanged { STOP_GRACE } else { CLAIM_PATIENCE };
+        match tokio::time::timeout(patience, work).await {
             // It came to its end after all; a change that was made must not be reported as undone.
             Ok(Ok(answer)) => Ok(answer),
+            // What a change that had begun says of itself is truer than that it was stopped.
+            Ok(Err(error)) if !unchanged => Err(error),
+            Err(_) if !unchanged => {
+                Err(ToolError::timeout("the call was stopped while it was changing something, and it is not known how far it came")
+                    .with_hint("look at what is there before you repeat it"))
+            }
             Ok(Err(_)) | Err(_) => Err(stopped),
         }
     }

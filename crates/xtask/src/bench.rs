@@ -38,10 +38,11 @@ pub(crate) struct BenchArgs {
 /// Runs all comparisons and prints one table.
 pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<()> {
     build(root)?;
+    let toolyard = crate::dist::run(root)?;
     let bin = root.join("target/release");
     let corpus = Corpus::prepare(root, args.corpus.as_deref())?;
     let bench = Bench {
-        toolyard: bin.join("toolyard"),
+        toolyard,
         echo: bin.join("custom-tool"),
         reference: bin.join("rmcp-reference"),
         config: root.join("crates/xtask/bench/config.json"),
@@ -208,7 +209,7 @@ impl Bench<'_> {
 
 fn build(root: &Path) -> Result<()> {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--release", "-p", "toolyard", "-p", "custom-tool", "-p", "xtask"]);
+    cargo.current_dir(root).args(["build", "--release", "-p", "custom-tool", "-p", "xtask"]);
     if !cargo.status()?.success() {
         bail!("the release build failed");
     }

@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod dist;
 mod generate;
 mod test;
 
@@ -30,6 +31,8 @@ enum Task {
     Check,
     /// Run every test: documentation, units, the real program, real clients.
     Test(test::TestArgs),
+    /// Build the program as it is handed out, one static file, at target/dist/toolyard.
+    Dist,
     /// Compare with named references, in one run.
     Bench(bench::BenchArgs),
 }
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Task::Generate { check } => generate::run(&root, check),
         Task::Check => check::run(&root),
         Task::Test(args) => test::run(&root, &args),
+        Task::Dist => dist::run(&root).map(|_| ()),
         Task::Bench(args) => bench::run(&root, &args),
     }
 }

@@ -104,7 +104,20 @@ impl Tool for Writer {
         Ok(vec![Access { effect: Effect::Destroy, resource: Resource::Name { kind: "thing", text: input.what.clone() } }])
     }
 
-    async fn call(&self, _: Order, _: Granted<'_>) -> Result<Answer, ToolError> {
+    async fn call(&self, input: Order, granted: Granted<'_>) -> Result<Answer, ToolError> {
+        if input.what == "slow" || input.what == "late" {
+            let late = input.what == "late";
+            return granted
+                .blocking(move |stop| {
+                    if late {
+                        std::thread::sleep(Duration::from_millis(400));
+                    }
+                    stop.claim()?;
+                    std::thread::sleep(Duration::from_millis(400));
+                    Ok(Answer::text("gone slowly", &Trailer::new()))
+                })
+                .await;
+        }
         self.ran.fetch_add(1, Ordering::SeqCst);
         Ok(Answer::text("gone", &Trailer::new()))
     }
@@ -302,7 +315,9 @@ async fn an_ask_runs_only_with_consent() {
     }
     assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
     let pending = context().with_approver(Arc::new(Says(Approval::Pending)), ApprovalFallback::Host);
-    assert!(bench.call("demo_destroy", "x", &pending).await.starts_with("needs approval: Allow demo_destroy to do this?\n`destroy thing x`\n"));
+    assert!(
+        bench.call("demo_destroy", "x", &pending).await.starts_with("needs approval: Allow demo_destroy to do this?\n`destroy thing x`\n")
+    );
     assert_eq!(bench.destroyed.load(Ordering::SeqCst), 2);
 }
 
@@ -365,6 +380,25 @@ async fn a_cancelled_call_stops_its_blocking_work() {
     assert_eq!(text, "cancelled: the call was cancelled");
     assert!(bench.blocked_work_ended.load(Ordering::SeqCst));
     assert_eq!(bench.records().last().map(String::as_str), Some("finish cancelled -"));
+}
+
+#[tokio::test]
+async fn a_change_that_had_begun_is_reported_though_it_was_cancelled_and_one_that_had_not_never_happens() {
+    let bench = standard();
+    for (what, text, record) in [
+        ("slow", "gone slowly\n[complete=true]", "finish ok approved"),
+        ("late", "cancelled: the call was cancelled", "finish cancelled approved"),
+    ] {
+        let cancel = CancellationToken::new();
+        let cx = context().with_approver(Arc::new(Says(Approval::Approved)), ApprovalFallback::Deny).with_cancel(cancel.clone());
+        let canceller = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            cancel.cancel();
+        };
+        let (answer, ()) = futures::join!(bench.call("demo_destroy", what, &cx), canceller);
+        assert_eq!(answer, text);
+        assert_eq!(bench.records().last().map(String::as_str), Some(record));
+    }
 }
 
 #[tokio::test]
