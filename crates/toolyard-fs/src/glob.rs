@@ -21,10 +21,8 @@ use toolyard_core::{
     },
 };
 
-use crate::filter;
+use crate::{deadline, filter};
 
-/// How long a walk goes on before it answers with what it has.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// How long it looks among ignored and hidden files when nothing matched.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
 
@@ -33,25 +31,22 @@ pub(crate) struct Glob {
 }
 
 /// Finds files by name and lists their paths, those changed last first. Directories and symbolic links are not listed.
-/// `*` and `?` stay within a name, `**` spans directories, `{a,b}` and `[a-z]` choose. A pattern without `/` matches names at any depth: `*.rs`; one with `/` begins at `path`: `src/**/*.rs`. Files that .gitignore rules leave out and hidden files are listed only when asked for, or when the pattern spells out the directory they are in: `.github/**`.
+/// `*` and `?` stay within a name, `**` spans directories, `{a,b}` and `[a-z]` choose. A pattern without `/` matches names at any depth: `*.rs`; one with `/` begins at `path`: `src/**/*.rs`. Ignored (.gitignore) and hidden files are listed only when asked for, or when the pattern spells out their directory: `.github/**`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
     /// Such as `*.ts` or `src/**/test_*.py`.
     pattern: String,
-    /// Directory; default the whole allowed directory.
+    /// Default: the allowed directory.
     #[serde(default)]
     path: Option<String>,
-    /// Hidden files too.
     #[serde(default)]
     hidden: bool,
-    /// Ignored files too.
     #[serde(default)]
     no_ignore: bool,
-    /// Size of the answer.
     #[serde(default)]
     max_tokens: Option<u32>,
-    /// From the last answer, to go on.
+    /// From the last answer.
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -97,7 +92,7 @@ impl Tool for Glob {
         let below_literal = !literal.is_empty();
         let found = granted
             .blocking(move |stop| {
-                let until = stop.no_later_than(Instant::now() + DEADLINE);
+                let (until, time) = deadline::for_search(stop);
                 let find = |options, stop: &_| -> Result<(Vec<Match>, Walked), ToolError> {
                     let mut found = Vec::new();
                     let make = || Finder { matcher: matcher.clone(), found: Vec::new() };
@@ -120,7 +115,7 @@ impl Tool for Glob {
                     let all = WalkOptions { hidden: true, no_ignore: true, ..options };
                     elsewhere = find(all, &until).map_or(0, |(matches, _)| matches.len());
                 }
-                Ok(Found { start, matches, end: walked.end, counts: walked.counts, elsewhere, missing: None })
+                Ok(Found { start, matches, end: walked.end, counts: walked.counts, elsewhere, missing: None, time })
             })
             .await?;
         Ok(found.answer(budget, from.as_ref(), |last| granted.seal_cursor(&digest, &last.encode())))
@@ -206,11 +201,21 @@ struct Found {
     elsewhere: usize,
     /// Why the walk could not begin.
     missing: Option<ToolError>,
+    /// How long the walk could run.
+    time: Duration,
 }
 
 impl Found {
     fn nothing(start: CheckedPath) -> Self {
-        Self { start, matches: Vec::new(), end: WalkEnd::Whole, counts: WalkCounts::default(), elsewhere: 0, missing: None }
+        Self {
+            start,
+            matches: Vec::new(),
+            end: WalkEnd::Whole,
+            counts: WalkCounts::default(),
+            elsewhere: 0,
+            missing: None,
+            time: Duration::ZERO,
+        }
     }
 
     fn answer(mut self, budget: Budget, from: Option<&Match>, seal: impl FnOnce(&Match) -> String) -> Answer {
@@ -268,7 +273,7 @@ impl Found {
             trailer = trailer.next(seal(last));
         }
         if self.end == WalkEnd::Late {
-            trailer = trailer.incomplete(format!("deadline {} s", DEADLINE.as_secs()));
+            trailer = trailer.note("there may be more").incomplete(deadline::reason(self.time));
         }
         Answer::text(body, &trailer)
     }

@@ -6,11 +6,7 @@ mod query;
 mod seek;
 mod why;
 
-use std::{
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,28 +18,26 @@ use toolyard_core::{
     },
 };
 
+use crate::deadline;
+
 use page::{Page, Position};
 use query::Query;
 use seek::{Seeker, Shared};
-
-/// How long a search runs before it answers with what it has.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Grep {
     directories: AllowedDirs,
 }
 
-/// Searches file contents with a regular expression (Rust syntax: no look-around, no back-references) in all files below `path`, or in one file. Files that .gitignore rules leave out, hidden files and binary files are not searched unless asked for.
+/// Searches file contents with a regular expression (Rust syntax: no look-around, no back-references) in all files below `path`, or in one file. Ignored (.gitignore) and hidden files are searched only when asked for, binary files never.
 /// The answer names each file once, above its hits: `12:text` for a hit, `13-text` for context. Files come in path order. The last line tells the totals, what was left out, and a `cursor` when more follows. When nothing matches it says what else would.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
-    /// The expression, or plain text with `fixed`.
     pattern: String,
-    /// Directory or file; default the whole allowed directory.
+    /// Directory or file; default: the allowed directory.
     #[serde(default)]
     path: Option<String>,
-    /// Only files that match one of these, such as `*.ts` or `src/**/*.rs`, relative to `path`; `!x` leaves files out.
+    /// Only files matching one of these, such as `src/**/*.rs`; `!x` leaves files out.
     #[serde(default)]
     glob: Vec<String>,
     /// Only files of this type: `rust`, `py`, `ts`, `go`, `md`, …
@@ -51,16 +45,14 @@ pub(crate) struct Input {
     file_type: Option<String>,
     #[serde(default)]
     mode: Mode,
-    /// Lines of context around each hit.
+    /// Context lines around each hit.
     #[serde(default)]
     context: Option<u32>,
-    /// Lines of context before each hit.
     #[serde(default)]
     before: Option<u32>,
-    /// Lines of context after each hit.
     #[serde(default)]
     after: Option<u32>,
-    /// A hit may span lines; `.` matches line ends too.
+    /// Hits may span lines; `.` matches line ends.
     #[serde(default)]
     multiline: bool,
     /// The pattern is plain text.
@@ -71,22 +63,17 @@ pub(crate) struct Input {
     /// Only whole words.
     #[serde(default)]
     word: bool,
-    /// At most this many hits per file.
     #[serde(default)]
     max_per_file: Option<u32>,
-    /// Stop after this many hits.
     #[serde(default)]
     max_hits: Option<u32>,
-    /// Search hidden files too.
     #[serde(default)]
     hidden: bool,
-    /// Search ignored files too.
     #[serde(default)]
     no_ignore: bool,
-    /// Size of the answer.
     #[serde(default)]
     max_tokens: Option<u32>,
-    /// From the last answer, to go on.
+    /// From the last answer.
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -178,11 +165,13 @@ struct Found {
     /// What else would match, when nothing did.
     why: Vec<String>,
     single_file: bool,
+    /// How long the search could run.
+    time: Duration,
 }
 
 impl Search {
     fn run(self, budget: Budget, position: Option<Position>, stop: &Stop) -> Result<Found, ToolError> {
-        let stop = stop.no_later_than(Instant::now() + DEADLINE);
+        let (stop, time) = deadline::for_search(stop);
         let single_file = self.start.stat()?.kind != Kind::Directory;
         let display = self.start.display();
         let prefix = match display.as_str() {
@@ -202,26 +191,24 @@ impl Search {
             walk(&self.start, &self.policy, self.options, &stop, || Seeker::new(&self.query, &shared), |part| page.add(part))?
         };
         let why = if page.is_empty() && walked.end == WalkEnd::Whole && !single_file { why::explain(&self, &stop) } else { Vec::new() };
-        Ok(Found { page, end: walked.end, counts: walked.counts, shared, why, single_file })
+        Ok(Found { page, end: walked.end, counts: walked.counts, shared, why, single_file, time })
     }
 
     /// Searches the one file the call named.
     fn search_one(&self, shared: &Shared, page: &mut Page) -> Result<WalkEnd, ToolError> {
-        let searched = Seeker::new(&self.query, shared).search_file(self.start.open_file()?);
-        Ok(match searched {
-            ControlFlow::Break(()) => WalkEnd::Late,
-            ControlFlow::Continue(Some(part)) => match page.add(part) {
-                ControlFlow::Break(()) => WalkEnd::Enough,
-                ControlFlow::Continue(()) => WalkEnd::Whole,
-            },
-            ControlFlow::Continue(None) => WalkEnd::Whole,
+        let (searched, part) = Seeker::new(&self.query, shared).search_file(self.start.open_file()?);
+        let added = part.map_or(ControlFlow::Continue(()), |part| page.add(part));
+        Ok(match (searched, added) {
+            (ControlFlow::Break(()), _) => WalkEnd::Late,
+            (_, ControlFlow::Break(())) => WalkEnd::Enough,
+            _ => WalkEnd::Whole,
         })
     }
 }
 
 impl Found {
     fn answer(self, seal: impl FnOnce(&Position) -> String) -> Answer {
-        let Self { page, end, counts, shared, why, single_file } = self;
+        let Self { page, end, counts, shared, why, single_file, time } = self;
         let searched = shared.searched();
         let mut trailer = page.trailer(end == WalkEnd::Whole);
         let mut body = String::new();
@@ -259,7 +246,7 @@ impl Found {
             trailer = trailer.next(seal(position));
         }
         trailer = match (end, page.stopped_by()) {
-            (WalkEnd::Late, _) => trailer.incomplete(format!("deadline {} s", DEADLINE.as_secs())),
+            (WalkEnd::Late, _) => trailer.incomplete(deadline::reason(time)),
             (_, Some(reason)) => trailer.incomplete(reason),
             _ => trailer,
         };

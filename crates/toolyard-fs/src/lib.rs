@@ -10,6 +10,7 @@ mod list;
 mod read;
 mod stat;
 
+mod deadline;
 mod filter;
 mod glob;
 mod grep;

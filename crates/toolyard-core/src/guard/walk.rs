@@ -209,8 +209,9 @@ where
             })
             .collect();
         let own = Worker::new(shared, visitor()).run(0);
-        // A helper that panicked makes the scope panic, which the dispatch reports.
-        helpers.into_iter().filter_map(|helper| helper.join().ok()).chain([own]).collect()
+        // The dispatch reports a panic, wherever it was.
+        let helped = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        helped.chain([own]).collect()
     });
     for other in gathered {
         counts.add(&other);

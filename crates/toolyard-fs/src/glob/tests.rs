@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "tests lay out files the tools then find")]
-
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};

@@ -128,7 +128,7 @@ impl Page {
         for file in &part.files {
             let lines = &part.lines[line..file.lines_end];
             self.found.hits += file.hits;
-            if !self.from.as_ref().is_some_and(|from| from.path == file.path) {
+            if self.from.as_ref().is_none_or(|from| from.path != file.path) {
                 self.found.files += 1;
             }
             if self.full.is_none() {
@@ -183,10 +183,11 @@ impl Page {
             }
         }
         self.shown.hits += hits;
-        if !self.from.as_ref().is_some_and(|from| from.path == file.path) {
+        if self.from.as_ref().is_none_or(|from| from.path != file.path) {
             self.shown.files += 1;
         }
-        self.last = Some((file.path.clone(), cut.unwrap_or(u64::MAX)));
+        let stop = cut.or_else(|| lines.last().filter(|_| file.unfinished).map(|line| line.number));
+        self.last = Some((file.path.clone(), stop.unwrap_or(u64::MAX)));
         if cut.is_some() {
             let reason = if self.max_hits.is_some_and(|max| self.shown.hits >= max) { MAX_HITS } else { BUDGET };
             self.fill_up(reason);
@@ -230,6 +231,10 @@ impl Page {
     pub(super) fn trailer(&self, whole: bool) -> Trailer {
         let (hits, files) = (self.shown.hits, self.shown.files.max(u64::from(self.shown.hits > 0)));
         if let Some(total) = self.total(whole) {
+            if self.mode == Mode::Files {
+                // How often they match was not counted.
+                return Trailer::new().count(files, total.files, if total.files == 1 { "file" } else { "files" });
+            }
             let units = |count: u64, unit: &'static str, units: &'static str| if count == 1 { unit } else { units };
             return Trailer::new().count(hits, total.hits, units(total.hits, "hit", "hits")).within(
                 files,

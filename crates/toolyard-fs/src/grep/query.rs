@@ -1,7 +1,8 @@
 //! A search as the caller asked for it, checked and compiled.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
+use grep_matcher::Matcher as _;
 use grep_regex::{ErrorKind, RegexMatcher, RegexMatcherBuilder};
 use toolyard_core::{Budget, ToolError};
 
@@ -19,6 +20,10 @@ const MAX_CACHE: usize = 32 << 20;
 const MAX_NEST: u32 = 100;
 /// Lines of context on each side.
 const MAX_CONTEXT: u32 = 1_000;
+/// Text a pattern is tried on, and the speed below which it counts as slow, in bytes per second.
+const TRIAL: &str = "fn walk_to(a: &Path, 1234) -> Vec<u8> { // the quick brown fox, naïve\n\tif x == \"word\" return 0;\n";
+const TRIAL_REPEATS: usize = 40;
+const SLOW: u128 = 4_000_000;
 /// Longest line that is shown whole, in bytes.
 const LINE_WIDTH: usize = 500;
 
@@ -36,6 +41,8 @@ pub(super) struct Query {
     pub(super) width: usize,
     pub(super) filter: FileFilter,
     pub(super) pattern: Pattern,
+    /// Whether the engine is so slow with this pattern that it must come up for air often.
+    pub(super) slow: bool,
 }
 
 /// The pattern and what it depends on, for trying variants.
@@ -60,8 +67,10 @@ impl Query {
         }
         let context = |own: Option<u32>| own.or(input.context).unwrap_or(0).min(MAX_CONTEXT) as usize;
         let shows_lines = input.mode == Mode::Content;
+        let matcher = pattern.compile()?;
         Ok(Self {
-            matcher: pattern.compile()?,
+            slow: is_slow(&matcher),
+            matcher,
             mode: input.mode,
             before: if shows_lines { context(input.before) } else { 0 },
             after: if shows_lines { context(input.after) } else { 0 },
@@ -78,6 +87,21 @@ impl Query {
     pub(super) fn wants(&self, path: &Path) -> bool {
         self.filter.wants(path)
     }
+}
+
+/// The engine takes linear time, but the time per byte depends on the pattern and can be ten
+/// thousand times the usual. Inside one line it can't be stopped.
+fn is_slow(matcher: &RegexMatcher) -> bool {
+    let text = TRIAL.repeat(TRIAL_REPEATS);
+    let started = Instant::now();
+    let mut looked_at = 0;
+    while let Ok(Some(hit)) = matcher.find_at(text.as_bytes(), looked_at) {
+        looked_at = hit.end().max(looked_at + 64);
+        if looked_at >= text.len() {
+            break;
+        }
+    }
+    started.elapsed().as_nanos() * SLOW > text.len() as u128 * 1_000_000_000
 }
 
 impl Pattern {

@@ -28,10 +28,19 @@ use toolyard_core::{
 
 use super::{Mode, line, page::Position, query::Query};
 
-/// Files up to this size are searched in one piece.
-const BUFFER: usize = 512 << 10;
-/// Memory that one line, or a whole file of a multi-line search, may take.
-const MAX_HEAP: usize = 64 << 20;
+/// How much is searched without a look at the deadline.
+struct Sizes {
+    /// Files up to this size are searched in one piece.
+    buffer: usize,
+    /// Memory that one line may take.
+    line: usize,
+    /// Memory that a whole file may take, which a search over several lines needs.
+    file: usize,
+}
+
+const SIZES: Sizes = Sizes { buffer: 256 << 10, line: 8 << 20, file: 64 << 20 };
+/// With slow patterns.
+const SLOW_SIZES: Sizes = Sizes { buffer: 32 << 10, line: 128 << 10, file: 128 << 10 };
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// From then on workers tell how far they came.
@@ -69,6 +78,8 @@ pub(super) struct FileHits {
     pub(super) hits: u64,
     /// End of its lines in the part's list.
     pub(super) lines_end: usize,
+    /// Whether the deadline came before the end of the file.
+    pub(super) unfinished: bool,
 }
 
 /// What all workers of one search share.
@@ -164,6 +175,7 @@ pub(super) struct Seeker<'q> {
     /// For the others; made when the first one comes.
     streamer: Option<Searcher>,
     buffer: Vec<u8>,
+    sizes: Sizes,
     part: Part,
     /// The last file searched in this stretch.
     last: Vec<u8>,
@@ -171,30 +183,32 @@ pub(super) struct Seeker<'q> {
 
 impl<'q> Seeker<'q> {
     pub(super) fn new(query: &'q Query, shared: &'q Shared) -> Self {
+        let sizes = if query.slow { SLOW_SIZES } else { SIZES };
         Self {
             query,
             shared,
             matcher: query.matcher.clone(),
             searcher: builder(query).build(),
             streamer: None,
-            buffer: Vec::with_capacity(BUFFER),
+            buffer: Vec::with_capacity(sizes.buffer),
+            sizes,
             part: Part::default(),
             last: Vec::new(),
         }
     }
 
     /// Searches the one file a call named.
-    pub(super) fn search_file(&mut self, file: GuardedFile) -> ControlFlow<(), Option<Part>> {
+    pub(super) fn search_file(&mut self, file: GuardedFile) -> (ControlFlow<()>, Option<Part>) {
         let mut file = file.into_file();
         self.buffer.clear();
-        let read = file.by_ref().take(BUFFER as u64).read_to_end(&mut self.buffer);
+        let read = file.by_ref().take(self.sizes.buffer as u64).read_to_end(&mut self.buffer);
         let content = match read {
-            Ok(read) if read < BUFFER => Ok(Content::Whole),
+            Ok(read) if read < self.sizes.buffer => Ok(Content::Whole),
             Ok(_) => Ok(Content::Beginning(file)),
             Err(error) => Err(error),
         };
-        self.search(b"", "", content)?;
-        ControlFlow::Continue(self.take().map(|(part, _)| part))
+        let searched = self.search(b"", "", content);
+        (searched, self.take().map(|(part, _)| part))
     }
 
     fn search(&mut self, path: &[u8], shown: &str, content: io::Result<Content>) -> ControlFlow<()> {
@@ -210,14 +224,18 @@ impl<'q> Seeker<'q> {
         match found {
             Ok(Outcome::Hits(0)) => {}
             Ok(Outcome::Hits(hits)) => {
-                let lines_end = self.part.lines.len();
-                self.part.files.push(FileHits { path: path.into(), shown: shown.into(), hits, lines_end });
+                self.keep(path, shown, hits, false);
                 return ControlFlow::Continue(());
             }
             Ok(Outcome::Binary) => {
                 shared.binary.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Outcome::Interrupted) => return ControlFlow::Break(()),
+            Ok(Outcome::Interrupted(hits)) => {
+                if hits > 0 {
+                    self.keep(path, shown, hits, true);
+                }
+                return ControlFlow::Break(());
+            }
             Err(error) if error.kind() == io::ErrorKind::Other => {
                 // The searcher reports that its memory is used up this way.
                 shared.too_large.fetch_add(1, Ordering::Relaxed);
@@ -230,6 +248,11 @@ impl<'q> Seeker<'q> {
         self.part.text.truncate(keep.0);
         self.part.lines.truncate(keep.1);
         ControlFlow::Continue(())
+    }
+
+    fn keep(&mut self, path: &[u8], shown: &str, hits: u64, unfinished: bool) {
+        let lines_end = self.part.lines.len();
+        self.part.files.push(FileHits { path: path.into(), shown: shown.into(), hits, lines_end, unfinished });
     }
 
     /// Searches a file that is wholly in the buffer.
@@ -255,17 +278,18 @@ impl<'q> Seeker<'q> {
 
     /// Searches a file that begins in the buffer.
     fn search_stream(&mut self, rest: File, after_line: u64) -> io::Result<Outcome> {
-        let streamer = self
-            .streamer
-            .get_or_insert_with(|| builder(self.query).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(MAX_HEAP)).build());
+        let streamer = self.streamer.get_or_insert_with(|| {
+            let heap = if self.query.multiline { self.sizes.file } else { self.sizes.line };
+            builder(self.query).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(heap)).build()
+        });
         let mut hits = Hits::new(self.query, self.shared, &self.matcher, &mut self.part, after_line);
         let stopping = Stopping { stop: &self.shared.stop, raised: false, rest };
         let mut reader = self.buffer.as_slice().chain(stopping);
         let searched = streamer.search_reader(&self.matcher, &mut reader, &mut hits);
         let interrupted = reader.get_ref().1.raised;
-        let outcome = hits.outcome();
+        let (outcome, hits_so_far) = (hits.outcome(), hits.hits);
         if interrupted {
-            return Ok(Outcome::Interrupted);
+            return Ok(Outcome::Interrupted(hits_so_far));
         }
         searched.map(|()| outcome)
     }
@@ -334,8 +358,8 @@ enum Outcome {
     Hits(u64),
     /// It has hits, and NUL bytes as well.
     Binary,
-    /// The deadline came before the end of the file.
-    Interrupted,
+    /// The deadline came before the end of the file, after this many hits.
+    Interrupted(u64),
 }
 
 /// Takes the hits of one file.

@@ -77,7 +77,7 @@ fn modes_give_paths_or_counts() {
     ring.put("a", "x\nx\ny\n");
     ring.put("d/b", "x\n");
     ring.put("c", "y\n");
-    assert_eq!(ring.call("fs_grep", json!({"pattern": "x", "mode": "files"})).text, "a\nd/b\n[2 hits in 2 files; complete=true]");
+    assert_eq!(ring.call("fs_grep", json!({"pattern": "x", "mode": "files"})).text, "a\nd/b\n[2 files; complete=true]");
     assert_eq!(ring.call("fs_grep", json!({"pattern": "x", "mode": "count"})).text, "a:2\nd/b:1\n[3 hits in 2 files; complete=true]");
     assert_eq!(ring.call("fs_grep", json!({"pattern": "x", "max_per_file": 1})).body(), "a\n1:x\nd/b\n1:x\n");
 }

@@ -252,6 +252,8 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
                 reads_whole: directory.reads_whole,
             };
             if self.visitor.visit(&met).is_break() {
+                // It may have stopped because of the deadline.
+                self.shared.check_deadline();
                 self.shared.halt();
                 return;
             }

@@ -96,7 +96,7 @@ fn rule_files_that_are_pipes_links_or_huge_are_passed_by_and_counted() {
     symlink(ring.beside("out/rules"), ring.path("b/.gitignore")).expect("a link");
     ring.put("c/.gitignore", "x\n".repeat(600_000));
     let reply = ring.call("fs_grep", json!({"pattern": "x", "mode": "files"}));
-    assert_eq!(reply.text, "a/x\nb/x\nc/x\n[3 hits in 3 files; 3 hidden; 3 ignore files not usable; complete=true]");
+    assert_eq!(reply.text, "a/x\nb/x\nc/x\n[3 files; 3 hidden; 3 ignore files not usable; complete=true]");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn unreadable_places_are_counted() {
     use std::os::unix::fs::PermissionsExt as _;
     let ring = ring(&["a", "d/b", "e"]);
     for path in ["a", "d"] {
-        std::fs::set_permissions(ring.path(path), std::fs::Permissions::from_mode(0)).expect("a mode");
+        std::fs::set_permissions(ring.path(path), std::fs::Permissions::from_mode(0o000)).expect("a mode");
     }
     let reply = ring.call("fs_grep", json!({"pattern": "x"}));
     assert_eq!(reply.text, "e\n1:x\n[1 hit in 1 file; 2 unreadable; complete=true]");
