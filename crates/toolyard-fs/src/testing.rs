@@ -2,12 +2,17 @@
 //! temporary directory.
 #![expect(clippy::disallowed_methods, reason = "tests lay out files the tools then find")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use toolyard_core::{Block, CallOutcome, Context, Dispatcher, ErrorKind, Limits, Principal, guard::AllowedDirs};
+use toolyard_core::{
+    ApprovalFallback, Block, CallOutcome, Context, Dispatcher, ErrorKind, Limits, NoApprover, Principal, guard::AllowedDirs,
+};
 use toolyard_policy::{Policy, PolicySpec, Profile, RuleSpec};
 
 use crate::{FsConfig, toolset};
@@ -89,7 +94,9 @@ impl Ring {
     /// The same from within a future, for calls that run at once.
     pub(crate) async fn call_async(&self, tool: &str, arguments: Value) -> Reply {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
-        let outcome = self.dispatcher.call(tool, Some(arguments), &Context::new(Principal::local())).await;
+        // The host behind the call consents to whatever is asked.
+        let consenting = Context::new(Principal::local()).with_approver(Arc::new(NoApprover), ApprovalFallback::Host);
+        let outcome = self.dispatcher.call(tool, Some(arguments), &consenting).await;
         match outcome.expect("a known tool") {
             CallOutcome::Done(answer) => {
                 let (text, kind) = (answer.to_text(), answer.error_kind());

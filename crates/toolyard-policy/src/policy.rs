@@ -136,9 +136,10 @@ impl Policy {
     /// effect, in the order read, write, destroy, execute.
     pub fn could_ask(&self, tool: Selector<'_>) -> bool {
         let effects = [Effect::Read, Effect::Write, Effect::Destroy, Effect::Execute];
-        effects.into_iter().filter(|effect| *effect <= tool.effect).any(|effect| {
-            self.bare.ask.find(&tool, effect).is_some() || self.ask.rules().any(|rule| self.applies(rule, &tool, effect))
-        })
+        effects
+            .into_iter()
+            .filter(|effect| *effect <= tool.effect)
+            .any(|effect| self.bare.ask.find(&tool, effect).is_some() || self.ask.rules().any(|rule| self.applies(rule, &tool, effect)))
     }
 
     /// Prepares the question that a walk asks for each entry.

@@ -24,8 +24,9 @@ impl<'a> WalkFilter<'a> {
         }
     }
 
-    /// Counts entries under this very ask rule as allowed: the user said yes to it for the
-    /// directory the walk began in. Other ask rules still stop the walk.
+    /// Counts entries under this very ask rule as allowed, and those under rules about every call
+    /// of the tool: the user said yes to it for the directory the walk began in. Other ask rules
+    /// with a specifier were not in the question, so they still stop the walk.
     #[must_use]
     pub fn consented(mut self, rule: Option<Arc<str>>) -> Self {
         self.consented = rule;
@@ -46,7 +47,7 @@ impl<'a> WalkFilter<'a> {
         let applies = |number: u32| self.applies.get(number as usize).copied().unwrap_or(false);
         forms.is_ok_and(|forms| match self.lens.judge(&forms, applies) {
             Ruling::Allow(_) => true,
-            Ruling::Ask(rule) => self.consented.as_ref().is_some_and(|consented| *consented == rule.text),
+            Ruling::Ask(rule) => self.consented.as_ref().is_some_and(|consented| *consented == rule.text || !rule.text.contains('(')),
             _ => false,
         })
     }

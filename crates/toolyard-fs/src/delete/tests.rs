@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::json;
 use toolyard_core::{ErrorKind, Limits};
+use toolyard_policy::{PolicySpec, RuleSpec};
 
 use crate::testing::{Reply, Ring, allowing, allowing_but};
 
@@ -47,6 +48,32 @@ fn a_full_directory_needs_recursive_and_goes_with_everything_but_link_targets() 
     assert_eq!(reply.text, "deleted dir/\n[6 entries deleted; complete=true]");
     assert!(!ring.path("dir").exists());
     assert_eq!(std::fs::read(ring.beside("out/secret")).expect("the secret"), b"secret");
+}
+
+#[test]
+fn consent_to_deleting_a_directory_covers_what_is_in_it_but_no_other_question() {
+    // The second rule is in the question about `dir`, since it spells out what lies below; the third is not.
+    for (ask, goes) in [(None, true), (Some("fs_delete(dir/precious)"), true), (Some("fs_delete(*ious)"), false)] {
+        let ask = ask.into_iter().map(|rule| RuleSpec { rule: rule.into(), ..RuleSpec::default() }).collect();
+        let ring = Ring::with(&PolicySpec { ask, ..PolicySpec::default() }, Limits::default());
+        ring.put("dir/sub/file", "x");
+        ring.put("dir/other/file", "x");
+        ring.put("dir/precious", "x");
+        let reply = ring.call("fs_delete", json!({"path": "dir/sub", "recursive": true}));
+        assert_eq!(reply.kind, None, "{}", reply.text);
+        let reply = ring.call("fs_delete", json!({"path": "dir", "recursive": true}));
+        assert_eq!(reply.kind.is_none(), goes, "{}", reply.text);
+        assert_eq!(ring.path("dir/precious").exists(), !goes);
+    }
+}
+
+#[test]
+fn protected_files_hold_a_directory_even_with_consent() {
+    let ring = Ring::with(&PolicySpec::default(), Limits::default());
+    ring.put("dir/.git/config", "x");
+    let reply = ring.call("fs_delete", json!({"path": "dir", "recursive": true}));
+    assert_eq!(reply.kind, Some(ErrorKind::Denied), "{}", reply.text);
+    assert!(ring.path("dir/.git/config").exists());
 }
 
 #[test]
