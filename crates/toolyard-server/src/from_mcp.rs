@@ -74,7 +74,10 @@ impl Reader {
             return None;
         }
         match read_call(line).map_or_else(|| serde_json::from_slice(line), Ok) {
-            Ok(message) => self.check_start(message),
+            Ok(message) => match malformed_cursor(line, &message) {
+                Some(refused) => Some(refused),
+                None => self.check_start(message),
+            },
             Err(error) => explain(line, &error),
         }
     }
@@ -130,6 +133,22 @@ fn read_call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
         request.extensions.insert(meta);
     }
     Some(JsonRpcMessage::request(ClientRequest::CallToolRequest(request), id))
+}
+
+/// The SDK takes a cursor that is no string for none at all, and would answer with the first page.
+fn malformed_cursor(line: &[u8], message: &ClientJsonRpcMessage) -> Option<Incoming> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        params: Option<Page>,
+    }
+    #[derive(Deserialize)]
+    struct Page {
+        cursor: Option<serde_json::Value>,
+    }
+    let JsonRpcMessage::Request(JsonRpcRequest { id, request: ClientRequest::ListToolsRequest(_), .. }) = message else { return None };
+    let cursor = serde_json::from_slice::<Envelope>(line).ok()?.params?.cursor?;
+    let why = "malformed parameters of `tools/list`: `cursor` is no string";
+    (!cursor.is_string()).then(|| refused(Some(id.clone()), ErrorCode::INVALID_PARAMS, why.into()))
 }
 
 /// Answers well-formed JSON that is no message, and requests that are nested too deeply or hold
