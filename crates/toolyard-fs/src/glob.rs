@@ -175,12 +175,14 @@ struct Finder {
 impl Visitor for Finder {
     type Part = Vec<Match>;
 
+    fn wants(&mut self, path: &[u8], kind: Kind) -> bool {
+        kind == Kind::File && self.matcher.is_match(Path::new(OsStr::from_bytes(path)))
+    }
+
     fn visit(&mut self, entry: &Entry<'_>) -> ControlFlow<()> {
-        if entry.kind() == Kind::File && self.matcher.is_match(Path::new(OsStr::from_bytes(entry.path()))) {
-            // A file that vanished since the directory was read is not listed.
-            if let Ok(modified) = entry.modified() {
-                self.found.push(Match { modified, path: entry.shown().into() });
-            }
+        // A file that vanished since the directory was read is not listed.
+        if let Ok(modified) = entry.modified() {
+            self.found.push(Match { modified, path: entry.shown().into() });
         }
         ControlFlow::Continue(())
     }

@@ -1,12 +1,22 @@
 //! `fs_grep`: the content of files, searched in process.
 
+mod query;
+
+mod hits;
 mod line;
 mod page;
-mod query;
 mod seek;
+mod shared;
 mod why;
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +32,8 @@ use crate::deadline;
 
 use page::{Page, Position};
 use query::Query;
-use seek::{Seeker, Shared};
+use seek::Seeker;
+use shared::Shared;
 
 pub(crate) struct Grep {
     directories: AllowedDirs,
@@ -209,7 +220,8 @@ impl Search {
 impl Found {
     fn answer(self, seal: impl FnOnce(&Position) -> String) -> Answer {
         let Self { page, end, counts, shared, why, single_file, time } = self;
-        let searched = shared.searched();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let searched = count(&shared.searched);
         let mut trailer = page.trailer(end == WalkEnd::Whole);
         let mut body = String::new();
         if page.is_empty() {
@@ -226,19 +238,19 @@ impl Found {
             }
             trailer = trailer.note(format!("{searched} files searched"));
         }
-        for (count, what) in [
+        for (number, what) in [
             (counts.ignored, "ignored"),
             (counts.hidden, "hidden"),
             (counts.withheld, "withheld by policy"),
-            (shared.binary(), "binary skipped"),
-            (shared.special(), "links or special files skipped"),
-            (shared.too_large(), "too large skipped"),
-            (shared.unreadable() + counts.unreadable, "unreadable"),
+            (count(&shared.binary), "binary skipped"),
+            (count(&shared.special), "links or special files skipped"),
+            (count(&shared.too_large), "too large skipped"),
+            (count(&shared.unreadable) + counts.unreadable, "unreadable"),
             (counts.beyond, "directories beyond the limits"),
             (counts.bad_rules, "ignore files not usable"),
         ] {
-            if count > 0 {
-                trailer = trailer.note(format!("{count} {what}"));
+            if number > 0 {
+                trailer = trailer.note(format!("{number} {what}"));
             }
         }
         let position = page.next_position(end);

@@ -29,7 +29,7 @@ use rustix::fs::OFlags;
 
 use crate::{EntryPolicy, Stop, ToolError};
 
-use super::{CheckedPath, dirs::Home, names};
+use super::{CheckedPath, Kind, dirs::Home, names};
 
 pub use entry::{Content, Entry};
 
@@ -76,6 +76,12 @@ pub trait Visitor: Send {
     /// depth 0 for the start. A large directory comes in several stretches.
     fn begin(&mut self, _directory: &str, _depth: usize) {}
 
+    /// Whether an entry that is no directory is of interest, by its path relative to the start;
+    /// asked before the policy is.
+    fn wants(&mut self, _path: &[u8], _kind: Kind) -> bool {
+        true
+    }
+
     /// An entry that is no directory; `Break` ends the walk and drops the part.
     fn visit(&mut self, entry: &Entry<'_>) -> ControlFlow<()>;
 
@@ -99,7 +105,7 @@ pub struct WalkCounts {
     pub ignored: u64,
     /// Entries left out because their names begin with a dot.
     pub hidden: u64,
-    /// Entries the policy withholds.
+    /// Entries of interest that the policy withholds.
     pub withheld: u64,
     /// Directories that could not be read.
     pub unreadable: u64,

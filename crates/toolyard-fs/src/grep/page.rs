@@ -6,8 +6,9 @@ use toolyard_core::{Budget, ToolError, Trailer, guard::walk::WalkEnd};
 
 use super::{
     Mode,
+    hits::{FileHits, Line, Part},
     query::Query,
-    seek::{FileHits, Line, Part, Shared},
+    shared::Shared,
 };
 
 /// The place behind which a page begins.

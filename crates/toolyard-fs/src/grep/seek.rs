@@ -8,25 +8,26 @@ use std::{
     ops::ControlFlow,
     os::unix::ffi::OsStrExt as _,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::atomic::Ordering,
 };
 
 use grep_matcher::{LineTerminator, Matcher as _};
 use grep_regex::RegexMatcher;
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder};
 use toolyard_core::{
-    Progress, Stop,
+    Stop,
     guard::{
         GuardedFile, Kind,
         walk::{Content, Entry, Visitor},
     },
 };
 
-use super::{Mode, line, page::Position, query::Query};
+use super::{
+    Mode,
+    hits::{FileHits, Hits, Line, Outcome, Part},
+    query::Query,
+    shared::Shared,
+};
 
 /// How much is searched without a look at the deadline.
 struct Sizes {
@@ -41,129 +42,6 @@ struct Sizes {
 const SIZES: Sizes = Sizes { buffer: 256 << 10, line: 8 << 20, file: 64 << 20 };
 /// With slow patterns.
 const SLOW_SIZES: Sizes = Sizes { buffer: 32 << 10, line: 128 << 10, file: 128 << 10 };
-/// How often progress is reported.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-/// From then on workers tell how far they came.
-const LONG: Duration = Duration::from_secs(1);
-/// How long hits are still counted when the page is full.
-const COUNTING_TIME: Duration = Duration::from_millis(300);
-
-/// Hits of neighbouring files of one directory, in path order.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    /// Lines as they are shown, file after file.
-    pub(super) text: String,
-    /// Where each line ends.
-    pub(super) lines: Vec<Line>,
-    pub(super) files: Vec<FileHits>,
-    /// The last file that was searched, told only when the search takes long.
-    pub(super) reached: Option<Box<[u8]>>,
-}
-
-/// One shown line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    /// Where it ends in the text of its part.
-    pub(super) end: usize,
-    pub(super) number: u64,
-    pub(super) is_hit: bool,
-}
-
-/// The hits of one file.
-#[derive(Debug)]
-pub(super) struct FileHits {
-    /// Path relative to the start, as bytes for comparing and as text.
-    pub(super) path: Box<[u8]>,
-    pub(super) shown: Box<str>,
-    pub(super) hits: u64,
-    /// End of its lines in the part's list.
-    pub(super) lines_end: usize,
-    /// Whether the deadline came before the end of the file.
-    pub(super) unfinished: bool,
-}
-
-/// What all workers of one search share.
-pub(super) struct Shared {
-    /// Where the page begins.
-    from: Option<Position>,
-    progress: Option<(Arc<dyn Progress>, Mutex<Instant>)>,
-    stop: Stop,
-    searched: AtomicU64,
-    binary: AtomicU64,
-    special: AtomicU64,
-    too_large: AtomicU64,
-    unreadable: AtomicU64,
-    started: Instant,
-    /// Set when the page is full: hits are only counted from then on.
-    counting: AtomicBool,
-    counting_until: Mutex<Option<Instant>>,
-}
-
-impl Shared {
-    pub(super) fn new(from: Option<Position>, progress: Option<Arc<dyn Progress>>, stop: Stop) -> Self {
-        Self {
-            from,
-            progress: progress.map(|progress| (progress, Mutex::new(Instant::now()))),
-            stop,
-            searched: AtomicU64::new(0),
-            binary: AtomicU64::new(0),
-            special: AtomicU64::new(0),
-            too_large: AtomicU64::new(0),
-            unreadable: AtomicU64::new(0),
-            started: Instant::now(),
-            counting: AtomicBool::new(false),
-            counting_until: Mutex::new(None),
-        }
-    }
-
-    pub(super) fn searched(&self) -> u64 {
-        self.searched.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn binary(&self) -> u64 {
-        self.binary.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn special(&self) -> u64 {
-        self.special.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn too_large(&self) -> u64 {
-        self.too_large.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
-    }
-
-    /// From now on hits are only counted, and that not for long.
-    pub(super) fn start_counting(&self) {
-        if let Ok(mut until) = self.counting_until.lock() {
-            until.get_or_insert(Instant::now() + COUNTING_TIME);
-        }
-        self.counting.store(true, Ordering::Relaxed);
-    }
-
-    fn is_counting(&self) -> bool {
-        self.counting.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn counted_enough(&self) -> bool {
-        self.is_counting() && self.counting_until.lock().is_ok_and(|until| until.is_some_and(|until| Instant::now() > until))
-    }
-
-    fn note_searched(&self) {
-        let searched = self.searched.fetch_add(1, Ordering::Relaxed) + 1;
-        if searched.is_multiple_of(64)
-            && let Some((progress, last)) = &self.progress
-            && let Ok(mut last) = last.try_lock()
-            && last.elapsed() >= PROGRESS_EVERY
-        {
-            *last = Instant::now();
-            progress.report(searched, None, &format!("{searched} files searched"));
-        }
-    }
-}
 
 /// Searches the files it is shown.
 pub(super) struct Seeker<'q> {
@@ -271,7 +149,7 @@ impl<'q> Seeker<'q> {
                 bytes
             }
         };
-        let mut hits = Hits::new(self.query, self.shared, &self.matcher, &mut self.part, after_line);
+        let mut hits = Hits::new(self.query, self.shared.is_counting(), &self.matcher, &mut self.part, after_line);
         self.searcher.search_slice(&self.matcher, bytes, &mut hits)?;
         Ok(hits.outcome())
     }
@@ -282,7 +160,7 @@ impl<'q> Seeker<'q> {
             let heap = if self.query.multiline { self.sizes.file } else { self.sizes.line };
             builder(self.query).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(heap)).build()
         });
-        let mut hits = Hits::new(self.query, self.shared, &self.matcher, &mut self.part, after_line);
+        let mut hits = Hits::new(self.query, self.shared.is_counting(), &self.matcher, &mut self.part, after_line);
         let stopping = Stopping { stop: &self.shared.stop, raised: false, rest };
         let mut reader = self.buffer.as_slice().chain(stopping);
         let searched = streamer.search_reader(&self.matcher, &mut reader, &mut hits);
@@ -312,16 +190,13 @@ fn builder(query: &Query) -> SearcherBuilder {
 impl Visitor for Seeker<'_> {
     type Part = Part;
 
+    fn wants(&mut self, path: &[u8], _kind: Kind) -> bool {
+        let is_before_page = self.shared.from.as_ref().is_some_and(|from| !from.includes_file(path));
+        !is_before_page && self.query.wants(Path::new(OsStr::from_bytes(path)))
+    }
+
     fn visit(&mut self, entry: &Entry<'_>) -> ControlFlow<()> {
         let shared = self.shared;
-        if let Some(from) = &shared.from
-            && !from.includes_file(entry.path())
-        {
-            return ControlFlow::Continue(());
-        }
-        if !self.query.wants(Path::new(OsStr::from_bytes(entry.path()))) {
-            return ControlFlow::Continue(());
-        }
         if entry.kind() != Kind::File {
             shared.special.fetch_add(1, Ordering::Relaxed);
             return ControlFlow::Continue(());
@@ -343,7 +218,7 @@ impl Visitor for Seeker<'_> {
 
     fn take(&mut self) -> Option<(Part, usize)> {
         let last = mem::take(&mut self.last);
-        if !last.is_empty() && self.shared.started.elapsed() > LONG {
+        if !last.is_empty() && self.shared.is_long() {
             self.part.reached = Some(last.into());
         } else if self.part.files.is_empty() {
             return None;
@@ -352,112 +227,6 @@ impl Visitor for Seeker<'_> {
         let size = part.text.len() + part.lines.len() * size_of::<Line>();
         Some((part, size))
     }
-}
-
-enum Outcome {
-    Hits(u64),
-    /// It has hits, and NUL bytes as well.
-    Binary,
-    /// The deadline came before the end of the file, after this many hits.
-    Interrupted(u64),
-}
-
-/// Takes the hits of one file.
-struct Hits<'s> {
-    query: &'s Query,
-    matcher: &'s RegexMatcher,
-    part: &'s mut Part,
-    /// Lines up to this one were on an earlier page.
-    after_line: u64,
-    counting: bool,
-    hits: u64,
-    binary: bool,
-    gap: bool,
-}
-
-impl<'s> Hits<'s> {
-    fn new(query: &'s Query, shared: &Shared, matcher: &'s RegexMatcher, part: &'s mut Part, after_line: u64) -> Self {
-        let counting = query.mode != Mode::Content || shared.is_counting();
-        Self { query, matcher, part, after_line, counting, hits: 0, binary: false, gap: false }
-    }
-
-    const fn outcome(&self) -> Outcome {
-        if self.binary { Outcome::Binary } else { Outcome::Hits(self.hits) }
-    }
-
-    /// Shows a line; `sign` stands behind its number.
-    fn push(&mut self, number: u64, bytes: &[u8], sign: char, is_hit: bool) {
-        if number <= self.after_line {
-            return;
-        }
-        let text = &mut self.part.text;
-        if mem::take(&mut self.gap) {
-            text.push_str("--\n");
-        }
-        push_number(text, number);
-        text.push(sign);
-        let matcher = self.matcher;
-        line::push(text, bytes, self.query.width, |line| {
-            matcher.find(line).ok().flatten().filter(|_| is_hit).map(|hit| hit.start()..hit.end())
-        });
-        text.push('\n');
-        self.part.lines.push(Line { end: text.len(), number, is_hit });
-    }
-}
-
-impl Sink for Hits<'_> {
-    type Error = io::Error;
-
-    fn matched(&mut self, _searcher: &Searcher, found: &SinkMatch<'_>) -> Result<bool, io::Error> {
-        if self.counting {
-            // A page that begins inside this file counts what is left of it.
-            self.hits += 1;
-            return Ok(self.query.mode != Mode::Files);
-        }
-        let first = found.line_number().unwrap_or(0);
-        let mut last = first;
-        for (number, bytes) in (first..).zip(found.lines()) {
-            // A hit over several lines is one hit.
-            self.push(number, bytes, ':', number == first);
-            last = number;
-        }
-        if last > self.after_line {
-            self.hits += 1;
-        }
-        // One more than wanted tells that there are more.
-        Ok(self.query.max_hits.is_none_or(|max| self.hits <= max))
-    }
-
-    fn context(&mut self, _searcher: &Searcher, context: &SinkContext<'_>) -> Result<bool, io::Error> {
-        if !self.counting {
-            self.push(context.line_number().unwrap_or(0), context.bytes(), '-', false);
-        }
-        Ok(true)
-    }
-
-    fn context_break(&mut self, _searcher: &Searcher) -> Result<bool, io::Error> {
-        self.gap = true;
-        Ok(true)
-    }
-
-    fn binary_data(&mut self, _searcher: &Searcher, _offset: u64) -> Result<bool, io::Error> {
-        self.binary = self.hits > 0;
-        Ok(true)
-    }
-}
-
-fn push_number(text: &mut String, mut number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    text.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// Reads until the call is stopped.

@@ -14,6 +14,8 @@ pub(super) struct Hints {
     any: bool,
     /// Last components without wildcards.
     names: HashSet<Box<[u8]>>,
+    /// For each first byte of those, one bit for each length that occurs: most names are not hashed.
+    screen: Vec<u64>,
     /// Patterns like `lib/*.js` and `*.log`: directory and what follows the star.
     endings: Vec<(Top, Box<[u8]>)>,
     /// Patterns like `tmp*`: directory and what precedes the star.
@@ -58,6 +60,11 @@ impl Hints {
         match (last.strip_prefix('*'), last.strip_suffix('*')) {
             (None, None) if !last.is_empty() && !last.contains('*') => {
                 self.names.insert(own(last));
+                let (first, length) = place(last.as_bytes());
+                self.screen.resize(256, 0);
+                if let Some(lengths) = self.screen.get_mut(first) {
+                    *lengths |= length;
+                }
             }
             (Some(ending), None) if !ending.contains('*') && self.endings.len() < MAX_LIST => self.endings.push((top, own(ending))),
             (None, Some(beginning)) if !beginning.contains('*') && self.beginnings.len() < MAX_LIST => {
@@ -77,11 +84,17 @@ impl Hints {
             Some(at) => path.get(at + 1..).unwrap_or_default(),
             None => path,
         };
-        self.names.contains(name)
+        let (first, length) = place(name);
+        self.screen.get(first).is_some_and(|lengths| lengths & length != 0) && self.names.contains(name)
             || self.endings.iter().any(|(top, ending)| name.ends_with(ending) && top.holds(path))
             || self.beginnings.iter().any(|(top, beginning)| name.starts_with(beginning) && top.holds(path))
             || self.tops.iter().any(|top| top.holds(path))
     }
+}
+
+/// First byte and length of a name, as the screen has them.
+fn place(name: &[u8]) -> (usize, u64) {
+    (name.first().copied().unwrap_or_default().into(), 1 << name.len().min(63))
 }
 
 #[cfg(test)]

@@ -237,7 +237,10 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
                 return;
             }
             self.step_to(base, name);
-            if !self.passes(directory, name, false) {
+            if !self.passes(directory, name, false)
+                || !self.visitor.wants(self.path.get(self.shared.prefix..).unwrap_or_default(), kind)
+                || !self.is_allowed()
+            {
                 continue;
             }
             self.counts.files += 1;
@@ -271,7 +274,7 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
                 return;
             }
             self.step_to(base, name);
-            if !self.passes(directory, name, true) {
+            if !self.passes(directory, name, true) || !self.is_allowed() {
                 continue;
             }
             let depth = directory.depth + 1;
@@ -313,7 +316,7 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
         }
     }
 
-    /// Whether the entry at hand is visited at all; counts it when it is not.
+    /// Whether names and rules let the entry at hand through; counts it when they don't.
     fn passes(&mut self, directory: &Directory, name: &[u8], is_directory: bool) -> bool {
         let options = self.shared.options;
         let ruling = match &directory.rules {
@@ -330,21 +333,20 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
             self.counts.hidden += 1;
             return false;
         }
-        if !self.is_allowed() {
-            self.counts.withheld += 1;
-            return false;
-        }
         true
     }
 
-    /// Asks the policy about the entry at hand.
-    fn is_allowed(&self) -> bool {
+    /// Asks the policy about the entry at hand; counts it when it is withheld.
+    fn is_allowed(&mut self) -> bool {
         let home = self.shared.home;
-        if !self.shared.nested && self.shown.as_bytes() == self.path {
-            return self.filter.allows_parts(home.dir.path(), &self.shown);
-        }
-        let (dir, path) = home.shared.innermost(&home.dir, self.path.clone());
-        resolve::resource(dir, &path, None).is_some_and(|resource| self.filter.allows(&resource))
+        let allowed = if !self.shared.nested && self.shown.as_bytes() == self.path {
+            self.filter.allows_parts(home.dir.path(), &self.shown)
+        } else {
+            let (dir, path) = home.shared.innermost(&home.dir, self.path.clone());
+            resolve::resource(dir, &path, None).is_some_and(|resource| self.filter.allows(&resource))
+        };
+        self.counts.withheld += u64::from(!allowed);
+        allowed
     }
 
     /// Prepares the paths for the entries of a directory.
@@ -367,7 +369,13 @@ impl<'s, 'w, V: Visitor> Worker<'s, 'w, V> {
         self.path.truncate(path);
         self.path.extend_from_slice(name);
         self.shown.truncate(shown);
-        self.shown.push_str(&names::show_name(OsStr::from_bytes(name)));
+        match std::str::from_utf8(name) {
+            // Nearly all names are shown as they are.
+            Ok(plain) if name.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~') & (*byte != b'<')) => {
+                self.shown.push_str(plain);
+            }
+            _ => self.shown.push_str(&names::show_name(OsStr::from_bytes(name))),
+        }
     }
 }
 

@@ -175,6 +175,21 @@ fn when_time_is_up_the_answer_is_partial_says_so_and_can_be_continued() {
 }
 
 #[test]
+fn a_search_nobody_waits_for_stops_at_once() {
+    let ring = Ring::new();
+    ring.put("slow", "word aaab and some more of it, naïve\n".repeat(1 << 20));
+    let started = Instant::now();
+    let answered = ring.runtime().block_on(async {
+        let call = ring.call_async("fs_grep", json!({"pattern": r"\b([a-zï ]{0,10}){0,8}\d\d\d\d\b"}));
+        tokio::time::timeout(Duration::from_millis(200), call).await.is_ok()
+    });
+    assert!(!answered);
+    // The runtime waits for the search to end.
+    drop(ring);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_swapped_link_never_leads_outside() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use std::sync::atomic::{AtomicBool, Ordering};

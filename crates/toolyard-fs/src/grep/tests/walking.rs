@@ -3,9 +3,9 @@
 use std::os::unix::{ffi::OsStrExt as _, fs::symlink, net::UnixListener};
 
 use serde_json::json;
-use toolyard_core::ErrorKind;
+use toolyard_core::{ErrorKind, Limits, guard::AllowedDirs};
 
-use crate::testing::Ring;
+use crate::testing::{Ring, allowing_but};
 
 fn paths(ring: &Ring, arguments: serde_json::Value) -> Vec<String> {
     let mut arguments = arguments;
@@ -129,4 +129,18 @@ fn unreadable_places_are_counted() {
     let reply = ring.call("fs_grep", json!({"pattern": "x"}));
     assert_eq!(reply.text, "e\n1:x\n[1 hit in 1 file; 2 unreadable; complete=true]");
     std::fs::set_permissions(ring.path("d"), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn a_nested_allowed_directory_is_judged_as_itself_and_named_from_the_first() {
+    let place = tempfile::TempDir::new().expect("a temporary directory");
+    let (outer, inner) = (place.path().join("proj"), place.path().join("proj/inner"));
+    std::fs::create_dir_all(inner.join("d")).expect("directories");
+    for file in ["a.txt", "inner/a.txt", "inner/d/b.txt"] {
+        std::fs::write(outer.join(file), "x\n").expect("a file");
+    }
+    let directories = AllowedDirs::open(&[outer, inner]).expect("allowed directories");
+    let ring = Ring::over(place, directories, &allowing_but(&["read"], &["read(./d)"]), Limits::default());
+    let reply = ring.call("fs_grep", json!({"pattern": "x", "mode": "files"}));
+    assert_eq!(reply.text, "a.txt\ninner/a.txt\n[2 files; 1 withheld by policy; complete=true]");
 }
