@@ -121,7 +121,8 @@ fn read_call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
         method: &'a str,
         params: CallToolRequestParams,
     }
-    if !line.starts_with(b"{") {
+    // Other messages are short; trying them as a call first would only read them twice.
+    if !line.starts_with(b"{") || memchr::memmem::find(line, b"\"tools/call\"").is_none() {
         return None;
     }
     let Call { jsonrpc: "2.0", id, method: "tools/call", mut params } = serde_json::from_slice(line).ok()? else {
@@ -145,7 +146,9 @@ fn malformed_cursor(line: &[u8], message: &ClientJsonRpcMessage) -> Option<Incom
     struct Page {
         cursor: Option<serde_json::Value>,
     }
-    let JsonRpcMessage::Request(JsonRpcRequest { id, request: ClientRequest::ListToolsRequest(_), .. }) = message else { return None };
+    let JsonRpcMessage::Request(JsonRpcRequest { id, request: ClientRequest::ListToolsRequest(_), .. }) = message else {
+        return None;
+    };
     let cursor = serde_json::from_slice::<Envelope>(line).ok()?.params?.cursor?;
     let why = "malformed parameters of `tools/list`: `cursor` is no string";
     (!cursor.is_string()).then(|| refused(Some(id.clone()), ErrorCode::INVALID_PARAMS, why.into()))
