@@ -15,7 +15,10 @@ pub(crate) fn run(root: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["rustc", "--release", "--package", "toolyard", "--bin", "toolyard", "--"]);
     cargo.args(["-C", "target-feature=+crt-static", "-C", "relocation-model=pie"]);
-    ensure!(cargo.status()?.success(), "the program does not link; the static C library is missing (Debian: libc6-dev, Fedora: glibc-static)");
+    ensure!(
+        cargo.status()?.success(),
+        "the program does not link; the static C library is missing (Debian: libc6-dev, Fedora: glibc-static)"
+    );
     let directory = root.join("target/dist");
     std::fs::create_dir_all(&directory)?;
     let program = directory.join("toolyard");
