@@ -135,3 +135,15 @@ fn a_tree_of_which_nothing_can_go_is_an_error_and_not_zero_of_many() {
     assert!(reply.is_error, "{}", reply.text);
     assert!(ring.path("dir/disk").is_dir());
 }
+
+#[test]
+fn names_and_patterns_that_begin_with_a_dash_are_no_options() {
+    let ring = Ring::new();
+    ring.put("-rf", "--help\n");
+    assert_eq!(ring.call("fs_read", json!({"path": "-rf"})).body().lines().last(), Some("--help"));
+    assert!(ring.call("fs_grep", json!({"pattern": "--help"})).text.contains("1:--help"));
+    assert!(ring.call("fs_glob", json!({"pattern": "-*"})).text.starts_with("-rf\n"));
+    assert_eq!(ring.call("fs_move", json!({"from": "-rf", "to": "--force"})).kind, None);
+    assert_eq!(delete(&ring, "--force").kind, None);
+    assert!(!ring.path("--force").exists());
+}
