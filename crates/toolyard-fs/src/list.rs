@@ -197,6 +197,8 @@ impl Job {
         page.text.reserve(self.room.min(entries.names.len() + 4 * rest.len()) + 600);
         let filter = self.policy.filter();
         let mut child = self.path.resource();
+        let directory = child.directory.clone();
+        let beneath = filter.beneath(&directory);
         if !child.path.is_empty() {
             child.path.push('/');
         }
@@ -213,7 +215,7 @@ impl Job {
             let withheld = if plain && shown.as_bytes() == name.as_bytes() {
                 child.path.truncate(base);
                 child.path.push_str(&shown);
-                !filter.allows_parts(&child.directory, &child.path)
+                !beneath.allows(&child.path)
             } else {
                 self.path.join(name).check(&filter).is_none()
             };

@@ -1,5 +1,7 @@
 //! The one decision procedure: one access of one tool.
 
+use std::sync::Arc;
+
 use crate::built_in::{BuiltInPath, BuiltIns, protected_paths, secret_paths};
 use crate::index::{Index, Probe};
 use crate::rule::{BareRules, Rule};
@@ -32,7 +34,7 @@ pub(crate) enum Forms<'a> {
         path: Subject<'a>,
         requested: Option<Subject<'a>>,
         /// The end of the allowed directory's own path.
-        before: Subject<'a>,
+        before: Arc<Subject<'a>>,
     },
 }
 
@@ -55,7 +57,12 @@ impl<'a> Forms<'a> {
     }
 
     pub(crate) fn of_parts(directory: &'a str, path: &'a str) -> Result<Self, &'static str> {
-        Ok(Self::Path { path: Subject::path(directory, path)?, requested: None, before: Subject::look_back(directory)? })
+        Self::below(directory, path, Arc::new(Subject::look_back(directory)?))
+    }
+
+    /// The same where what is known of the directory is at hand.
+    pub(crate) fn below(directory: &'a str, path: &'a str, before: Arc<Subject<'a>>) -> Result<Self, &'static str> {
+        Ok(Self::Path { path: Subject::path(directory, path)?, requested: None, before })
     }
 
     fn subjects(&self) -> impl Iterator<Item = &Subject<'a>> {

@@ -35,4 +35,4 @@ pub use built_in::{BuiltInPath, protected_paths, secret_paths};
 pub use decision::{Decision, Outcome, RuleOrigin, Verdict};
 pub use policy::Policy;
 pub use spec::{PolicyError, PolicySpec, Profile, ProfileRules, RuleSpec};
-pub use walk::WalkFilter;
+pub use walk::{Beneath, WalkFilter};

@@ -101,7 +101,7 @@ impl<'a> Subject<'a> {
         Some(match (directory, self.exact) {
             ("", path) => path.to_owned(),
             (directory, "") => directory.to_owned(),
-            (directory, path) => format!("{directory}/{path}"),
+            (directory, path) => [directory, path].join("/"),
         })
     }
 

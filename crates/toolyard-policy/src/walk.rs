@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::judge::{Forms, Lens, Ruling};
+use crate::subject::Subject;
 use crate::{Effect, PathResource, Policy, Selector};
 
 /// The part of a policy that a directory walk asks for each entry.
@@ -13,6 +14,22 @@ pub struct WalkFilter<'a> {
     applies: Vec<bool>,
     /// The ask rule the user has consented to for this call.
     consented: Option<Arc<str>>,
+}
+
+/// A [`WalkFilter`] for one allowed directory.
+#[derive(Debug)]
+pub struct Beneath<'d> {
+    filter: &'d WalkFilter<'d>,
+    directory: &'d str,
+    before: Result<Arc<Subject<'d>>, &'static str>,
+}
+
+impl Beneath<'_> {
+    /// Whether the entry with this canonical path may be touched without asking anyone.
+    pub fn allows(&self, path: &str) -> bool {
+        let before = self.before.clone();
+        self.filter.judge(before.and_then(|before| Forms::below(self.directory, path, before)))
+    }
 }
 
 impl<'a> WalkFilter<'a> {
@@ -41,6 +58,11 @@ impl<'a> WalkFilter<'a> {
     /// The same question for a path that no symlink led to, without building a resource.
     pub fn allows_parts(&self, directory: &str, path: &str) -> bool {
         self.judge(Forms::of_parts(directory, path))
+    }
+
+    /// The same question for many entries of one allowed directory.
+    pub fn beneath<'d>(&'d self, directory: &'d str) -> Beneath<'d> {
+        Beneath { filter: self, directory, before: Subject::look_back(directory).map(Arc::new) }
     }
 
     fn judge(&self, forms: Result<Forms<'_>, &'static str>) -> bool {

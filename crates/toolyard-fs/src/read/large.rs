@@ -9,7 +9,7 @@ use super::{
     grouped,
     page::{self, Source, Spot, Style},
     range::{Bound, LineRange},
-    section::{HEADER, Heading, Job, MAX_PAGE, Memory, Section, WHOLE, behind_the_end, changed, finish, picture, remark, room},
+    section::{HEADER, Heading, Job, Memory, Section, WHOLE, behind_the_end, changed, finish, picture, remark, room},
 };
 use crate::{
     etag, image,
@@ -17,6 +17,8 @@ use crate::{
     text_file::{Encoding, LineEndings},
 };
 
+/// Room for text that is set aside before any is read.
+const FIRST_TEXT: usize = 64 * 1024;
 /// Largest file that is hashed only to compare it with `if_none_match`.
 const MAX_COMPARED: u64 = 64 << 20;
 /// Largest image file.
@@ -118,7 +120,7 @@ impl<'a> Large<'a> {
             }
             None => self.find(kind, index)?,
         };
-        let mut shown = String::with_capacity(job.room.min(MAX_PAGE) + job.name.len() + HEADER + 600);
+        let mut shown = String::with_capacity(job.room.min(FIRST_TEXT) + job.name.len() + HEADER + 600);
         let source = Source::File { bytes, size: identity.size(), encoding: kind.encoding, terminator: kind.endings.terminator() };
         let single = spot.left == 1 && job.place.is_none();
         let page = page::fill(&source, spot, Style { room: room(job), numbers: job.numbers, single }, &mut shown)?;

@@ -11,6 +11,8 @@ use crate::text_file::Encoding;
 const CLIP: usize = 2_000;
 /// Bytes read beyond the room of a page, so that the line that does not fit is seen whole.
 const SLACK: usize = 16 * 1024;
+/// Bytes of the first window; later ones are larger.
+const FIRST_WINDOW: usize = 64 * 1024;
 /// Bytes read at once to find the end of a very long line.
 const STRIDE: usize = 256 * 1024;
 
@@ -150,10 +152,19 @@ struct Filler<'a, 'o> {
 impl Filler<'_, '_> {
     fn fill(&mut self, mut spot: Spot) -> Result<Page, Fault> {
         let mut page = Page::default();
+        let most = self.style.room.saturating_add(SLACK);
+        // A few lines need no window as large as the whole answer may be.
+        let mut size = most.min(FIRST_WINDOW);
         while spot.left > 0 {
-            let window = self.source.window(spot.offset, self.style.room + SLACK)?;
+            let window = self.source.window(spot.offset, size)?;
             if window.bytes.is_empty() {
                 break;
+            }
+            let unfinished = !window.last && size < most && memchr::memchr(self.source.terminator(), &window.bytes).is_none();
+            size = if unfinished { most } else { size.saturating_mul(4).min(most) };
+            if unfinished {
+                // One line is longer than the window.
+                continue;
             }
             let mut at = 0;
             while spot.left > 0 && at < window.bytes.len() {

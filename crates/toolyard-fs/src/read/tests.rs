@@ -618,3 +618,14 @@ proptest! {
         prop_assert_eq!(whole, text.replace('\u{200b}', "<U+200B>"));
     }
 }
+
+#[test]
+fn a_line_longer_than_the_first_window_comes_whole_when_the_budget_allows_it() {
+    let limits = Limits { default_tokens: 2_000_000, max_tokens: 2_000_000, ..Limits::default() };
+    let ring = Ring::with(&allowing(&["read"]), limits);
+    let long = "x".repeat(3 << 20);
+    ring.put("f", format!("first\n{long}\nlast\n"));
+    let reply = ring.call("fs_read", json!({"path": "f", "lines": "1-3"}));
+    assert_eq!(reply.body().lines().skip(1).map(str::len).collect::<Vec<_>>(), [5, 3 << 20, 4]);
+    assert!(reply.trailer().ends_with("complete=true]"), "{}", reply.trailer());
+}
