@@ -78,7 +78,7 @@ impl ToolDefinition {
                 return Err(format!("has `{key}` at the root of its schema; make its input a plain struct without recursion"));
             }
         }
-        if has_reference(&Value::Object(self.input_schema.as_ref().clone())) {
+        if self.input_schema.contains_key("$ref") || self.input_schema.values().any(has_reference) {
             return Err("has `$ref` in its schema; make its input a struct without recursion".into());
         }
         Ok(())

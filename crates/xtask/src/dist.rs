@@ -15,6 +15,8 @@ pub(crate) fn run(root: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["rustc", "--release", "--package", "toolyard", "--bin", "toolyard", "--"]);
     cargo.args(["-C", "target-feature=+crt-static", "-C", "relocation-model=pie"]);
+    // Start-up reads the list of relocations; packed, it is a twentieth as long.
+    cargo.args(["-C", "link-arg=-Wl,-z,pack-relative-relocs"]);
     ensure!(
         cargo.status()?.success(),
         "the program does not link; the static C library is missing (Debian: libc6-dev, Fedora: glibc-static)"
