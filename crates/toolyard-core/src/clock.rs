@@ -1,4 +1,5 @@
-//! The only reading of the wall clock: for audit records and the expiry of sealed handles.
+//! The only reading of the wall clock, for audit records and the expiry of sealed handles, and how
+//! times are written.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +11,25 @@ pub(crate) fn unix_millis() -> u64 {
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:15:30.123Z`.
 pub(crate) fn rfc3339(millis: u64) -> String {
-    let (seconds, milli) = (millis / 1000, millis % 1000);
-    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil_from_days(days);
-    let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    let mut text = rfc3339_seconds((millis / 1000).cast_signed());
+    text.pop();
+    text.push_str(&format!(".{:03}Z", millis % 1000));
+    text
+}
+
+/// RFC 3339 in UTC of seconds since 1970, before it as well: `2026-11-21T08:15:30Z`.
+pub fn rfc3339_seconds(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Eras of 400 years that begin on 1 March, so that a leap day is the last day of its year.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * day + 2) / 153;
+    let date = day - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// Writes times that are mostly of the same second as the one before, as in a trail.
@@ -40,21 +55,9 @@ impl Stamp {
     }
 }
 
-/// Date of the proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Stamp, rfc3339};
+    use super::{Stamp, rfc3339, rfc3339_seconds};
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -62,6 +65,13 @@ mod tests {
         assert_eq!(rfc3339(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(rfc3339(1_795_248_930_123), "2026-11-21T08:15:30.123Z");
         assert_eq!(rfc3339(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
+    }
+
+    #[test]
+    fn dates_before_1970_count_backwards() {
+        assert_eq!(rfc3339_seconds(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339_seconds(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339_seconds(4_107_542_399), "2100-02-28T23:59:59Z");
     }
 
     #[test]

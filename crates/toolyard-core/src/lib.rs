@@ -25,6 +25,7 @@ mod tool;
 pub use answer::{Answer, Block, Trailer};
 pub use approval::{Approval, ApprovalFallback, ApprovalRequest, Approver, NoApprover};
 pub use budget::Budget;
+pub use clock::rfc3339_seconds;
 pub use context::{Context, Principal, Progress, Stop};
 pub use dispatch::{BuildError, CallError, CallOutcome, Dispatcher, DispatcherBuilder, Explanation, ListedTool};
 pub use error::{ErrorKind, ToolError};

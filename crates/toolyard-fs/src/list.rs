@@ -8,9 +8,10 @@ use serde::Deserialize;
 use toolyard_core::{
     Access, Answer, Context, Effect, EntryPolicy, Granted, Stop, Tool, ToolError, Trailer,
     guard::{AllowedDirs, CheckedPath, Follow, GuardedDir, Kind, io_failed, names},
+    rfc3339_seconds,
 };
 
-use crate::{read::grouped, stat::rfc3339};
+use crate::read::grouped;
 
 /// Most entries held at once; of larger directories the rest is left out.
 const MAX_ENTRIES: usize = 2_000_000;
@@ -280,8 +281,8 @@ impl Job {
         }
         if let (true, Some(stat)) = (self.details, stat) {
             let written = match stat.kind {
-                Kind::File => write!(out, "\t{}\t{}", stat.size, rfc3339(stat.mtime)),
-                _ => write!(out, "\t-\t{}", rfc3339(stat.mtime)),
+                Kind::File => write!(out, "\t{}\t{}", stat.size, rfc3339_seconds(stat.mtime.0)),
+                _ => write!(out, "\t-\t{}", rfc3339_seconds(stat.mtime.0)),
             };
             // Writing to a string can't fail.
             debug_assert!(written.is_ok());
