@@ -16,6 +16,7 @@ use crate::{ApprovalFallback, Approver, NoApprover, ToolError};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Principal {
     name: Arc<str>,
+    roles: Arc<[Arc<str>]>,
 }
 
 impl Principal {
@@ -26,12 +27,24 @@ impl Principal {
 
     /// A caller the transport has authenticated.
     pub fn named(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into() }
+        Self { name: name.into(), roles: Arc::default() }
+    }
+
+    /// The same caller with these roles, which rules can name.
+    #[must_use]
+    pub fn with_roles(mut self, roles: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
+        self.roles = roles.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Its name, as in the audit trail.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its roles; none on stdio.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(|role| &**role)
     }
 }
 

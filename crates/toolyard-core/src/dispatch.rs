@@ -17,10 +17,11 @@ use std::{
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use toolyard_policy::{Access, Call, Decision, Effect, Outcome, Policy, Verdict};
+use toolyard_policy::{Access, Call, Decision, Effect, Outcome, Policy, RolePolicies, Verdict};
 
 use crate::{
-    Answer, Approval, ApprovalFallback, ApprovalRequest, Context, Granted, Limits, Sealer, Stop, ToolDefinition, ToolError, Toolset,
+    Answer, Approval, ApprovalFallback, ApprovalRequest, Context, Decided, Finished, Granted, Limits, NoObserver, Observer, Principal,
+    Sealer, Stop, ToolDefinition, ToolError, Toolset,
     audit::{self, AuditError, AuditSink, Finish, Intent, NoAudit},
     input,
     tool::{DynTool, ParsedCall},
@@ -36,8 +37,9 @@ const CLAIM_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Dispatcher {
     tools: Vec<Arc<dyn DynTool>>,
     by_name: HashMap<&'static str, usize>,
-    policy: Arc<Policy>,
+    policies: RolePolicies,
     audit: Arc<dyn AuditSink>,
+    observer: Arc<dyn Observer>,
     limits: Arc<Limits>,
     sealer: Arc<Sealer>,
     running: Arc<Semaphore>,
@@ -47,8 +49,9 @@ pub struct Dispatcher {
 /// Puts a [`Dispatcher`] together.
 pub struct DispatcherBuilder {
     tools: Toolset,
-    policy: Arc<Policy>,
+    policies: RolePolicies,
     audit: Arc<dyn AuditSink>,
+    observer: Arc<dyn Observer>,
     limits: Limits,
     sealer: Option<Arc<Sealer>>,
 }
@@ -123,6 +126,13 @@ impl DispatcherBuilder {
         self
     }
 
+    /// Tells this observer what is decided and what comes of it, for figures.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
     /// Replaces the default limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -162,8 +172,9 @@ impl DispatcherBuilder {
         Ok(Dispatcher {
             tools,
             by_name,
-            policy: self.policy,
+            policies: self.policies,
             audit: self.audit,
+            observer: self.observer,
             running: Arc::new(Semaphore::new(self.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             limits: Arc::new(self.limits),
             sealer,
@@ -174,18 +185,41 @@ impl DispatcherBuilder {
 
 impl Dispatcher {
     /// Starts from the tools and the policy that guards them.
-    pub fn builder(tools: Toolset, policy: Arc<Policy>) -> DispatcherBuilder {
-        DispatcherBuilder { tools, policy, audit: Arc::new(NoAudit), limits: Limits::default(), sealer: None }
+    pub fn builder(tools: Toolset, policies: impl Into<RolePolicies>) -> DispatcherBuilder {
+        DispatcherBuilder {
+            tools,
+            policies: policies.into(),
+            audit: Arc::new(NoAudit),
+            observer: Arc::new(NoObserver),
+            limits: Limits::default(),
+            sealer: None,
+        }
     }
 
-    /// The tools that may be called at all, in registration order.
-    pub fn tools(&self) -> impl Iterator<Item = ListedTool<'_>> {
-        self.tools.iter().map(|tool| tool.definition()).filter(|definition| self.policy.could_permit(definition.selector())).map(
-            |definition| {
+    /// The tools that this caller may call at all, in registration order.
+    pub fn tools(&self, principal: &Principal) -> impl Iterator<Item = ListedTool<'_>> {
+        let policy = self.policies.of(principal.roles());
+        self.tools.iter().map(|tool| tool.definition()).filter_map(move |definition| {
+            policy.could_permit(definition.selector()).then(|| {
                 let call = Call { tool: definition.selector(), accesses: &[] };
-                ListedTool { definition, asks: self.policy.decide(&call).outcome() == Outcome::Ask }
-            },
-        )
+                ListedTool { definition, asks: policy.decide(&call).outcome() == Outcome::Ask }
+            })
+        })
+    }
+
+    /// All tools, those that the policy hides included, in registration order.
+    pub fn definitions(&self) -> impl Iterator<Item = &ToolDefinition> {
+        self.tools.iter().map(|tool| tool.definition())
+    }
+
+    /// The definition of a tool, hidden or not.
+    pub fn definition(&self, tool: &str) -> Option<&ToolDefinition> {
+        self.by_name.get(tool).and_then(|at| self.tools.get(*at)).map(|tool| tool.definition())
+    }
+
+    /// Where calls are recorded, for transports that refuse something themselves.
+    pub const fn audit(&self) -> &Arc<dyn AuditSink> {
+        &self.audit
     }
 
     /// The bounds every call runs within.
@@ -203,9 +237,10 @@ impl Dispatcher {
     /// # Errors
     /// [`CallError`] for an unknown tool; a [`ToolError`] inside when the arguments can't be used.
     pub fn explain(&self, tool: &str, arguments: Map<String, Value>, cx: &Context) -> Result<Result<Explanation, ToolError>, CallError> {
-        let tool = self.look_up(tool)?;
+        let tool = self.look_up(tool, cx)?;
+        let policy = self.policies.of(cx.principal.roles());
         Ok(tool.parse(arguments).and_then(|parsed| parsed.access(cx)).map(|accesses| Explanation {
-            decision: self.decide(tool.definition(), &accesses),
+            decision: policy.decide(&Call { tool: tool.definition().selector(), accesses: &accesses }),
             accesses: accesses.iter().map(described).collect(),
         }))
     }
@@ -217,7 +252,7 @@ impl Dispatcher {
     pub async fn call(&self, tool: &str, arguments: Option<Map<String, Value>>, cx: &Context) -> Result<CallOutcome, CallError> {
         let started = Instant::now();
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let tool = match self.look_up(tool) {
+        let tool = match self.look_up(tool, cx) {
             Ok(tool) => tool,
             Err(unknown) => {
                 let shown = &tool[..tool.floor_char_boundary(80)];
@@ -226,20 +261,18 @@ impl Dispatcher {
                 return Err(unknown);
             }
         };
-        let call = OneCall { dispatcher: self, definition: tool.definition(), cx, number, started };
+        let policy = self.policies.of(cx.principal.roles());
+        self.observer.started();
+        let call = OneCall { dispatcher: self, definition: tool.definition(), policy: &policy, cx, number, started };
         Ok(call.run(tool.as_ref(), arguments.unwrap_or_default()).await)
     }
 
-    fn look_up(&self, name: &str) -> Result<&Arc<dyn DynTool>, CallError> {
+    fn look_up(&self, name: &str, cx: &Context) -> Result<&Arc<dyn DynTool>, CallError> {
         self.by_name.get(name).and_then(|at| self.tools.get(*at)).ok_or_else(|| CallError::UnknownTool {
             name: crate::text::show(&name[..name.floor_char_boundary(80)]).into_owned(),
-            nearest: input::nearest(name, self.tools().map(|tool| tool.definition.name))
+            nearest: input::nearest(name, self.tools(&cx.principal).map(|tool| tool.definition.name))
                 .and_then(|near| self.by_name.get_key_value(near).map(|(name, _)| *name)),
         })
-    }
-
-    fn decide(&self, definition: &ToolDefinition, accesses: &[Access]) -> Decision {
-        self.policy.decide(&Call { tool: definition.selector(), accesses })
     }
 
     /// Calls that fail before the policy is asked are in the trail as well.
@@ -256,8 +289,12 @@ impl Dispatcher {
             origin: None,
             detail: refused.detail,
         };
-        let finish = Finish { call: number, result: refused.rule, approval: None, micros: micros_since(started), bytes };
+        let took = started.elapsed();
+        let definition = self.definition(refused.tool);
+        self.observer.finished(&Finished { tool: definition, result: refused.rule, took, bytes });
+        let finish = Finish { call: number, result: refused.rule, approval: None, micros: micros_in(took), bytes };
         if let Err(error) = self.audit.intent(&intent).and_then(|()| self.audit.finish(&finish)) {
+            self.observer.audit_failed();
             tracing::error!(%error, "a refused call is missing from the audit trail");
         }
     }
@@ -280,6 +317,8 @@ struct Refused<'a> {
 struct OneCall<'a> {
     dispatcher: &'a Dispatcher,
     definition: &'a ToolDefinition,
+    /// The policy for the roles of the caller.
+    policy: &'a Arc<Policy>,
     cx: &'a Context,
     number: u64,
     started: Instant,
@@ -294,7 +333,7 @@ impl OneCall<'_> {
             return self.refuse(&error, None);
         }
         // Consent holds for exactly these arguments, which parsing takes apart.
-        let digest = self.dispatcher.policy.could_ask(self.definition.selector()).then(|| digest_of(&arguments));
+        let digest = self.policy.could_ask(self.definition.selector()).then(|| digest_of(&arguments));
         let parsed = match isolated(|| tool.parse(arguments)) {
             Ok(parsed) => parsed,
             // The message may quote contents, which don't belong into the trail.
@@ -304,7 +343,7 @@ impl OneCall<'_> {
             Ok(accesses) => accesses,
             Err(error) => return self.refuse(&error, Some(error.message())),
         };
-        let decision = self.dispatcher.decide(self.definition, &accesses);
+        let decision = self.decide(&accesses);
         if let Decision::Deny(verdict) = &decision {
             // A record that is missing is in the log; refusing needs no trail to be safe.
             self.note_intent(&accesses, &decision).ok();
@@ -341,6 +380,13 @@ impl OneCall<'_> {
         self.finish(result, outcome.approval)
     }
 
+    fn decide(&self, accesses: &[Access]) -> Decision {
+        let started = Instant::now();
+        let decision = self.policy.decide(&Call { tool: self.definition.selector(), accesses });
+        self.dispatcher.observer.decided(&Decided { tool: self.definition, decision: &decision, took: started.elapsed() });
+        decision
+    }
+
     fn check_size(&self, arguments: &Map<String, Value>) -> Result<(), ToolError> {
         let cap = self.dispatcher.limits.max_input_bytes;
         let size: usize = arguments.iter().map(|(name, value)| name.len() + size_of(value)).sum();
@@ -365,6 +411,7 @@ impl OneCall<'_> {
     }
 
     async fn ask(&self, request: ApprovalRequest) -> Consent {
+        let _waiting = Waiting::start(self.dispatcher.observer.as_ref());
         match self.cx.approver.ask(&request).await {
             Approval::Approved => Consent::Given("approved"),
             Approval::Declined => Consent::Refused("declined"),
@@ -412,7 +459,7 @@ impl OneCall<'_> {
         accesses: &[Access],
         consented: Option<&Arc<str>>,
     ) -> Result<Answer, ToolError> {
-        let Self { dispatcher, definition, cx, .. } = self;
+        let Self { dispatcher, definition, policy, cx, .. } = self;
         let timeout = dispatcher.limits.timeout_of(definition.name);
         // The time a user takes to consent is not the tool's.
         let deadline = Instant::now() + timeout;
@@ -429,7 +476,7 @@ impl OneCall<'_> {
                 context: cx,
                 definition,
                 accesses,
-                policy: &dispatcher.policy,
+                policy,
                 limits: &dispatcher.limits,
                 sealer: &dispatcher.sealer,
                 stop: &stop.0,
@@ -484,6 +531,7 @@ impl OneCall<'_> {
             detail: None,
         });
         if let Err(error) = &noted {
+            self.dispatcher.observer.audit_failed();
             tracing::error!(%error, tool = self.definition.name, "an intent is missing from the audit trail");
         }
         noted
@@ -502,8 +550,11 @@ impl OneCall<'_> {
     }
 
     fn note_finish(&self, result: &str, approval: Option<&'static str>, bytes: usize) {
-        let finish = Finish { call: self.number, result, approval, micros: micros_since(self.started), bytes };
+        let took = self.started.elapsed();
+        self.dispatcher.observer.finished(&Finished { tool: Some(self.definition), result, took, bytes });
+        let finish = Finish { call: self.number, result, approval, micros: micros_in(took), bytes };
         if let Err(error) = self.dispatcher.audit.finish(&finish) {
+            self.dispatcher.observer.audit_failed();
             tracing::error!(%error, tool = self.definition.name, "an outcome is missing from the audit trail");
         }
     }
@@ -538,6 +589,25 @@ impl Drop for OutcomeGuard<'_, '_> {
         if !self.noted {
             self.call.note_finish("abandoned", self.approval, 0);
         }
+    }
+}
+
+/// A question to the user that is open.
+struct Waiting<'o> {
+    observer: &'o dyn Observer,
+    since: Instant,
+}
+
+impl<'o> Waiting<'o> {
+    fn start(observer: &'o dyn Observer) -> Self {
+        observer.asking();
+        Self { observer, since: Instant::now() }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.observer.asked(self.since.elapsed());
     }
 }
 
@@ -592,8 +662,8 @@ fn described(access: &Access) -> String {
     line
 }
 
-fn micros_since(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros_in(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn size_of(value: &Value) -> usize {

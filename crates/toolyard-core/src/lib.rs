@@ -17,6 +17,7 @@ mod granted;
 pub mod guard;
 mod input;
 mod limits;
+mod observe;
 mod schema;
 mod seal;
 pub mod text;
@@ -31,6 +32,7 @@ pub use dispatch::{BuildError, CallError, CallOutcome, Dispatcher, DispatcherBui
 pub use error::{ErrorKind, ToolError};
 pub use granted::{EntryPolicy, Granted};
 pub use limits::Limits;
+pub use observe::{Decided, Finished, NoObserver, Observer};
 pub use seal::{SealError, Sealer};
 pub use tool::{Tool, ToolDefinition, Toolset};
 pub use toolyard_policy::{Access, Effect, PathResource, Resource};

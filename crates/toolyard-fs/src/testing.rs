@@ -59,7 +59,7 @@ impl Ring {
     pub(crate) fn over(place: TempDir, directories: AllowedDirs, policy: &PolicySpec, limits: Limits) -> Self {
         let policy = Policy::compile(policy).expect("a policy that compiles");
         let tools = toolset(FsConfig { directories, durable: false });
-        let dispatcher = Dispatcher::builder(tools, policy.into()).limits(limits).build().expect("well-formed tools");
+        let dispatcher = Dispatcher::builder(tools, Arc::new(policy)).limits(limits).build().expect("well-formed tools");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         Self { place, dispatcher, runtime }
     }

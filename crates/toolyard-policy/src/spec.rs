@@ -52,6 +52,8 @@ pub struct RuleSpec {
     pub matches: Vec<String>,
     /// Calls that the rule must not match.
     pub not_matches: Vec<String>,
+    /// Whom the rule is about: callers who have one of these roles; everyone when empty.
+    pub roles: Vec<String>,
 }
 
 impl From<&str> for RuleSpec {

@@ -12,6 +12,8 @@ mod extension;
 mod from_mcp;
 mod gate;
 mod handler;
+#[cfg(feature = "http")]
+mod http;
 mod lines;
 mod outbox;
 mod progress;
@@ -21,6 +23,8 @@ mod to_mcp;
 mod transport;
 
 pub use extension::{Extension, Reply, mcp};
+#[cfg(feature = "http")]
+pub use http::{HttpBody, HttpOptions, HttpService};
 pub use serve::{End, ServeError};
 pub use server::{NameTaken, Server, ServerBuilder};
 

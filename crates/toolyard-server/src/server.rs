@@ -138,7 +138,7 @@ impl ServerBuilder {
 
     /// Converts the tools and finishes.
     pub fn build(self) -> Server {
-        let mut tools: Vec<_> = self.dispatcher.tools().map(|listed| to_mcp::tool(&listed)).collect();
+        let mut tools: Vec<_> = self.dispatcher.tools(&Principal::local()).map(|listed| to_mcp::tool(&listed)).collect();
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         if let Some(extension) = &self.extension {
             capabilities = extension.capabilities(capabilities);

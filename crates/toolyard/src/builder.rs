@@ -15,7 +15,7 @@ use toolyard_core::{
     audit::{AuditError, AuditSink, FileSink, FileSinkConfig, NoAudit},
     guard::{AllowedDirs, GuardError},
 };
-use toolyard_policy::{Policy, PolicySpec, Profile, RuleSpec};
+use toolyard_policy::{PolicySpec, Profile, RolePolicies, RuleSpec};
 
 use crate::{
     config::{ConfigError, Settings},
@@ -302,8 +302,7 @@ impl Builder {
         let tools = self.toolset(directories);
         let warnings = self.check_names(&tools, &spec)?;
         let tool_names = tools.definitions().map(|definition| definition.name).collect();
-        let dispatcher =
-            Dispatcher::builder(tools, Arc::new(policy)).audit(sink).limits(self.settings.limits).build().map_err(SetupError::Tools)?;
+        let dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(self.settings.limits).build().map_err(SetupError::Tools)?;
         Ok(Toolyard {
             dispatcher: Arc::new(dispatcher),
             fallback: self.settings.fallback,
@@ -340,7 +339,7 @@ impl Builder {
         }
     }
 
-    fn compile_policy(&self) -> Result<(Policy, PolicySpec), SetupError> {
+    fn compile_policy(&self) -> Result<(RolePolicies, PolicySpec), SetupError> {
         let mut spec = self.settings.policy.clone();
         if let Some(profile) = self.profile {
             spec.profile = profile;
@@ -361,7 +360,7 @@ impl Builder {
             spec.deny.extend(["write", "destroy"].map(|effect| RuleSpec::from(format!("{effect}(/{pattern})").as_str())));
         }
         spec.only.extend(self.allowed_tools.iter().map(|rule| RuleSpec::from(rule.as_str())));
-        let policy = Policy::compile(&spec).map_err(|error| {
+        let policy = RolePolicies::compile(&spec).map_err(|error| {
             let index =
                 |prefix: &str| -> Option<usize> { error.place.strip_prefix(prefix)?.strip_prefix('[')?.split(']').next()?.parse().ok() };
             let place = match (index("deny"), index("only")) {

@@ -73,7 +73,7 @@ fn each_effect_is_what_the_annotations_say() {
     let workspace = tempfile::tempdir().expect("a directory");
     let yard = yard(workspace.path(), Profile::Standard);
     let effects: Vec<(&str, &str)> =
-        yard.dispatcher().tools().map(|tool| (tool.definition.name, tool.definition.effect.as_str())).collect();
+        yard.dispatcher().tools(&Principal::local()).map(|tool| (tool.definition.name, tool.definition.effect.as_str())).collect();
     for (tool, (name, effect)) in definitions().iter().zip(effects) {
         assert_eq!(text(tool, "name"), name, "the order differs");
         let hints = &tool["annotations"];
@@ -158,7 +158,7 @@ async fn a_policy_that_denies_all_stops_each_tool_and_lists_none() {
     let workspace = tempfile::tempdir().expect("a directory");
     fs::write(workspace.path().join("a.txt"), "alpha\n").expect("a file");
     let yard = yard(workspace.path(), Profile::Locked);
-    assert_eq!(yard.dispatcher().tools().count(), 0);
+    assert_eq!(yard.dispatcher().tools(&Principal::local()).count(), 0);
     let cx = Context::new(Principal::local());
     for tool in definitions() {
         let name = text(&tool, "name");

@@ -4,10 +4,10 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use toolyard::{Toolyard, policy::Profile};
+//! use toolyard::{Toolyard, core::Principal, policy::Profile};
 //!
 //! let yard = Toolyard::builder().workspace("/srv/project").profile(Profile::ReadOnly).state_directory("/var/lib/yard").build()?;
-//! for tool in yard.dispatcher().tools() {
+//! for tool in yard.dispatcher().tools(&Principal::local()) {
 //!     println!("{}", tool.definition.name);
 //! }
 //! # Ok(())

@@ -29,7 +29,7 @@ use self::{
     record::Header,
     trail::Trail,
 };
-use super::{AuditError, AuditSink, Finish, Intent};
+use super::{AuditError, AuditSink, Finish, Intent, Refusal};
 
 /// Records wait about so long for others.
 const GATHER: Duration = Duration::from_millis(25);
@@ -175,6 +175,11 @@ impl AuditSink for FileSink {
 
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
         self.buffer("finish", finish.call, |out| record::write_finish(finish, out))
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>) -> Result<(), AuditError> {
+        // Refusals belong to no call.
+        self.buffer("refusal", 0, |out| record::write_refusal(refusal, out))
     }
 
     fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {

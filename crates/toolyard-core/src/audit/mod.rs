@@ -53,6 +53,22 @@ pub struct Finish<'a> {
     pub bytes: usize,
 }
 
+/// Written when a transport turns something away before there is a call: a token that is not
+/// valid, a handle of somebody else, too many requests.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// Who asked; none when that could not be established.
+    pub principal: Option<&'a str>,
+    /// The transport's id of the request.
+    pub request: &'a str,
+    /// What was refused, of a small closed set: `unauthenticated`, `invalid_token`, …
+    pub reason: &'static str,
+    /// What more is known; never a secret.
+    pub detail: &'a str,
+    /// How many refusals this record stands for; a flood is summed up.
+    pub count: u64,
+}
+
 /// The trail could not be written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the audit trail can't be written: {0}")]
@@ -73,6 +89,12 @@ pub trait AuditSink: Send + Sync + fmt::Debug {
     /// When it can't be written.
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError>;
 
+    /// Notes what a transport turned away.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn refused(&self, refusal: &Refusal<'_>) -> Result<(), AuditError>;
+
     /// Resolves once every intent noted so far is on stable storage.
     fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>>;
 }
@@ -87,6 +109,10 @@ impl AuditSink for NoAudit {
     }
 
     fn finish(&self, _: &Finish<'_>) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn refused(&self, _: &Refusal<'_>) -> Result<(), AuditError> {
         Ok(())
     }
 

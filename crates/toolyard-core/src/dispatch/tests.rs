@@ -18,7 +18,7 @@ use toolyard_policy::{Access, Effect, Policy, PolicySpec, Profile, Resource, Rul
 use crate::{
     Answer, Approval, ApprovalFallback, ApprovalRequest, Approver, CallError, CallOutcome, Context, Dispatcher, Granted, Limits, Principal,
     Tool, ToolError, Toolset, Trailer,
-    audit::{AuditError, AuditSink, Finish, Intent},
+    audit::{AuditError, AuditSink, Finish, Intent, Refusal},
 };
 
 /// Does what it is told.
@@ -144,6 +144,11 @@ impl AuditSink for Memory {
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
         let approval = finish.approval.unwrap_or("-");
         self.records.lock().expect("no panic").push(format!("finish {} {approval}", finish.result));
+        Ok(())
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>) -> Result<(), AuditError> {
+        self.records.lock().expect("no panic").push(format!("refusal {}", refusal.reason));
         Ok(())
     }
 
@@ -434,8 +439,8 @@ async fn arguments_beyond_the_limit_are_refused() {
 #[test]
 fn a_policy_that_denies_everything_hides_every_tool() {
     let bench = bench(PolicySpec { profile: Profile::Locked, ..PolicySpec::default() }, Limits::default());
-    assert_eq!(bench.dispatcher.tools().count(), 0);
-    let listed: Vec<_> = standard().dispatcher.tools().map(|tool| (tool.definition.name, tool.asks)).collect();
+    assert_eq!(bench.dispatcher.tools(&Principal::local()).count(), 0);
+    let listed: Vec<_> = standard().dispatcher.tools(&Principal::local()).map(|tool| (tool.definition.name, tool.asks)).collect();
     assert_eq!(listed, [("demo_read", false), ("demo_destroy", true)]);
 }
 

@@ -8,7 +8,7 @@ use crate::{check, policy};
 
 fn example(rule: &str, matches: &[&str], not_matches: &[&str]) -> RuleSpec {
     let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-    RuleSpec { rule: rule.to_owned(), matches: own(matches), not_matches: own(not_matches) }
+    RuleSpec { rule: rule.to_owned(), matches: own(matches), not_matches: own(not_matches), roles: Vec::new() }
 }
 
 fn compile(deny: Vec<RuleSpec>) -> Result<(), String> {

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use toolyard_core::{
     ApprovalFallback, Dispatcher, Toolset,
-    audit::{AuditError, AuditSink, Finish, Intent},
+    audit::{AuditError, AuditSink, Finish, Intent, Refusal},
 };
 use toolyard_policy::{Policy, PolicySpec};
 
@@ -77,6 +77,10 @@ impl AuditSink for Recorder {
     fn finish(&self, finish: &Finish<'_>) -> Result<(), AuditError> {
         let outcome = format!("{} {}", finish.result, finish.approval.unwrap_or_default());
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome.trim_end().to_owned());
+        Ok(())
+    }
+
+    fn refused(&self, _: &Refusal<'_>) -> Result<(), AuditError> {
         Ok(())
     }
 

@@ -81,7 +81,7 @@ fn read_only_denies_every_change_whatever_the_rules_allow() {
     for config in [r#"{"policy":{"allow":["fs_write"]}}"#, r#"{"policy":{"profile":"locked","allow":["fs_write"]}}"#] {
         let yard = place.with(config).read_only().build().expect("a server");
         assert_eq!(decision(&yard, "fs_write", write("b.txt")), Some(Outcome::Deny), "{config}");
-        assert!(yard.dispatcher().tools().all(|tool| tool.definition.name != "fs_write"), "{config}");
+        assert!(yard.dispatcher().tools(&Principal::local()).all(|tool| tool.definition.name != "fs_write"), "{config}");
     }
 }
 
@@ -90,7 +90,7 @@ fn read_only_never_opens_what_locked_keeps_closed() {
     let place = Place::new();
     let yard = place.with(r#"{"policy":{"profile":"locked"}}"#).read_only().build().expect("a server");
     assert_eq!(decision(&yard, "fs_read", json!({ "path": "a.txt" })), Some(Outcome::Deny));
-    assert_eq!(yard.dispatcher().tools().count(), 0);
+    assert_eq!(yard.dispatcher().tools(&Principal::local()).count(), 0);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn allowed_tools_are_a_ceiling_of_tools_families_and_rules() {
     let yard = place.with("{}").allow_only("fs").deny("write(docs/**)").deny("fs_stat").build().expect("a server");
     assert_eq!(decision(&yard, "fs_write", write("b.md")), Some(Outcome::Allow));
     assert_eq!(decision(&yard, "fs_write", write("docs/b.md")), Some(Outcome::Deny));
-    let listed: Vec<_> = yard.dispatcher().tools().map(|tool| tool.definition.name).collect();
+    let listed: Vec<_> = yard.dispatcher().tools(&Principal::local()).map(|tool| tool.definition.name).collect();
     assert!(listed.contains(&"fs_read") && !listed.contains(&"fs_stat"), "{listed:?}");
 }
 

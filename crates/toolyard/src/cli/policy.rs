@@ -32,7 +32,7 @@ pub(super) fn summary(yard: &Toolyard) -> String {
         let rules: Vec<&str> = spec.only.iter().map(|rule| rule.rule.as_str()).collect();
         text += &format!("nothing but {}\n", rules.join(", "));
     }
-    let listed: BTreeMap<&str, bool> = yard.dispatcher().tools().map(|tool| (tool.definition.name, tool.asks)).collect();
+    let listed: BTreeMap<&str, bool> = yard.dispatcher().tools(&Principal::local()).map(|tool| (tool.definition.name, tool.asks)).collect();
     for name in yard.tool_names() {
         let answer = match listed.get(name) {
             Some(false) => "open  ",

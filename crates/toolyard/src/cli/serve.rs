@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
+use toolyard_core::Principal;
 
 use super::{Failure, Outcome, args::ServeArgs, environment, output, setup};
 use crate::Toolyard;
@@ -20,7 +21,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
 fn welcome(yard: &Toolyard) -> String {
     let command = environment::own_command().unwrap_or_else(|_| "toolyard".to_owned());
     let directories = if yard.directories().is_empty() { "no directory".to_owned() } else { yard.directories().join(", ") };
-    let open = yard.dispatcher().tools().count();
+    let open = yard.dispatcher().tools(&Principal::local()).count();
     format!(
         "Toolyard {} serves {directories} over stdin and stdout: {open} tools, profile {}.\n\
          It waits for an MCP host. To register it, end this with Ctrl-C and run one of\n  \

@@ -1,5 +1,7 @@
 //! `toolyard tools`: what hosts will see.
 
+use toolyard_core::Principal;
+
 use super::{Failure, Outcome, args::ToolsArgs, output, setup};
 
 pub(super) fn run(args: &ToolsArgs) -> Result<Outcome, Failure> {
@@ -9,7 +11,7 @@ pub(super) fn run(args: &ToolsArgs) -> Result<Outcome, Failure> {
         return Ok(Outcome::Success);
     }
     let mut text = String::new();
-    for tool in yard.dispatcher().tools() {
+    for tool in yard.dispatcher().tools(&Principal::local()) {
         let definition = tool.definition;
         let asks = if tool.asks { " (asks)" } else { "" };
         text += &format!("{:<10} {:<8} {}{asks}\n", definition.name, definition.effect.as_str(), definition.title);

@@ -9,11 +9,12 @@ use serde::{
 };
 use toolyard_policy::RuleSpec;
 
-/// `"fs_write(docs/**)"`, or `{ "rule": …, "match": […], "not_match": […] }`.
+/// `"fs_write(docs/**)"`, or `{ "rule": …, "roles": […], "match": […], "not_match": […] }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleEntry(pub RuleSpec);
 
-/// A rule with calls that it must and must not match; they are checked when the file is loaded.
+/// A rule with the roles it is about, and with calls that it must and must not match; those are
+/// checked when the file is loaded.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RuleObject {
@@ -25,6 +26,10 @@ struct RuleObject {
     /// Calls that the rule must not match.
     #[serde(default, rename = "not_match")]
     not_matches: Vec<String>,
+    /// Callers the rule is about: those with one of these roles; everyone when left out. Roles come
+    /// with tokens over HTTP, see `http`; on stdio nobody has any.
+    #[serde(default)]
+    roles: Vec<String>,
 }
 
 impl<'de> Deserialize<'de> for RuleEntry {
@@ -40,7 +45,7 @@ impl<'de> Visitor<'de> for RuleVisitor {
     type Value = RuleEntry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a rule such as \"fs_write(docs/**)\", or an object with `rule`, `match` and `not_match`")
+        f.write_str("a rule such as \"fs_write(docs/**)\", or an object with `rule`, `roles`, `match` and `not_match`")
     }
 
     fn visit_str<E>(self, rule: &str) -> Result<RuleEntry, E> {
@@ -48,8 +53,8 @@ impl<'de> Visitor<'de> for RuleVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RuleEntry, A::Error> {
-        let RuleObject { rule, matches, not_matches } = RuleObject::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(RuleEntry(RuleSpec { rule, matches, not_matches }))
+        let RuleObject { rule, matches, not_matches, roles } = RuleObject::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(RuleEntry(RuleSpec { rule, matches, not_matches, roles }))
     }
 }
 

@@ -55,7 +55,12 @@ fn every_key_is_taken_over() {
     assert_eq!(settings.policy.profile, Profile::Locked);
     assert_eq!(settings.policy.deny, [RuleSpec::from("destroy")]);
     assert_eq!(settings.policy.ask, [RuleSpec::from("write")]);
-    let expected = RuleSpec { rule: "fs_read(a)".into(), matches: vec!["fs_read(a)".into()], not_matches: vec!["fs_read(b)".into()] };
+    let expected = RuleSpec {
+        rule: "fs_read(a)".into(),
+        matches: vec!["fs_read(a)".into()],
+        not_matches: vec!["fs_read(b)".into()],
+        roles: Vec::new(),
+    };
     assert_eq!(settings.policy.allow, [expected]);
     assert_eq!(settings.fallback, ApprovalFallback::Deny);
     assert_eq!(settings.limits.timeout_of("fs_grep"), Duration::from_secs(9));

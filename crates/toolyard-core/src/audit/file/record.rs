@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use serde_json::ser::{CompactFormatter, Formatter as _};
 
 use crate::{
-    audit::{Finish, Intent, describe},
+    audit::{Finish, Intent, Refusal, describe},
     clock,
 };
 
@@ -45,6 +45,17 @@ pub(super) fn write_finish(finish: &Finish<'_>, out: &mut Vec<u8>) {
     }
     number(out, "micros", finish.micros);
     number(out, "bytes", finish.bytes as u64);
+    out.extend_from_slice(b"}\n");
+}
+
+pub(super) fn write_refusal(refusal: &Refusal<'_>, out: &mut Vec<u8>) {
+    if let Some(principal) = refusal.principal {
+        text(out, "principal", principal);
+    }
+    text(out, "request", refusal.request);
+    text(out, "reason", refusal.reason);
+    text(out, "detail", &refusal.detail[..refusal.detail.floor_char_boundary(300)]);
+    number(out, "count", refusal.count);
     out.extend_from_slice(b"}\n");
 }
 

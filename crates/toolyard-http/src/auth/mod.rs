@@ -1,0 +1,60 @@
+//! Who is calling: static tokens and access tokens of authorization servers become a principal
+//! with roles, and for access tokens a set of scopes.
+//!
+//! This server is an OAuth 2.1 resource server and nothing else: it issues no tokens and passes
+//! none on.
+
+mod challenge;
+mod oauth;
+mod tokens;
+
+use std::sync::Arc;
+
+use toolyard_core::{Effect, Principal};
+
+pub use oauth::{AcrRule, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule};
+pub use tokens::StaticToken;
+
+/// What a request may do, as far as its token goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    /// Who is calling.
+    pub(crate) principal: Principal,
+    /// The scopes of an access token; none for callers that scopes don't limit.
+    pub(crate) scopes: Option<Arc<[Box<str>]>>,
+    /// The authentication context class of an access token.
+    pub(crate) acr: Option<Arc<str>>,
+}
+
+/// What an operation needs of a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation<'a> {
+    /// Anything but a tool call: listing, reading, listening.
+    Protocol,
+    /// A tool call.
+    Tool {
+        /// The tool's name.
+        name: &'a str,
+        /// Its family.
+        family: &'a str,
+        /// Its effect.
+        effect: Effect,
+    },
+}
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No credentials (RFC 6750 section 3: no error code).
+    Missing,
+    /// A credential that is not valid here; `why` is for the audit trail only.
+    Invalid { why: &'static str },
+    /// A request that no credential could make right (`invalid_request`).
+    Malformed { why: &'static str },
+    /// The token lacks a scope; these are all that the operation needs.
+    Scope { needed: String },
+    /// The user has to authenticate more strongly (RFC 9470).
+    StepUp { acr_values: String },
+    /// The authorization server can't be asked, and nothing is known of this token.
+    Unavailable,
+}
