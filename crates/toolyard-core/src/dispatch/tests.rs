@@ -13,11 +13,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
-use toolyard_policy::{Access, Effect, Policy, PolicySpec, Profile, Resource, RuleSpec};
+use toolyard_policy::{Access, Effect, PolicySpec, Profile, Resource, RolePolicies, RuleSpec};
 
 use crate::{
-    Answer, Approval, ApprovalFallback, ApprovalRequest, Approver, CallError, CallOutcome, Context, Dispatcher, Granted, Limits, Principal,
-    Tool, ToolError, Toolset, Trailer,
+    Answer, Approval, ApprovalFallback, ApprovalRequest, Approver, CallError, CallOutcome, Context, Decided, Dispatcher, Finished, Granted,
+    Limits, Observer, Principal, Tool, ToolError, Toolset, Trailer,
     audit::{AuditError, AuditSink, Finish, Intent, Refusal},
 };
 
@@ -175,6 +175,7 @@ impl Approver for Says {
 struct Bench {
     dispatcher: Dispatcher,
     audit: Arc<Memory>,
+    figures: Arc<Figures>,
     destroyed: Arc<AtomicUsize>,
     blocked_work_ended: Arc<AtomicBool>,
     most_running: Arc<AtomicUsize>,
@@ -189,13 +190,15 @@ fn bench_with(spec: PolicySpec, limits: Limits, audit: Memory) -> Bench {
     let (destroyed, blocked_work_ended) = (Arc::clone(&writer.ran), Arc::clone(&reader.blocked_work_ended));
     let most_running = Arc::clone(&reader.most_running);
     let audit = Arc::new(audit);
-    let policy = Arc::new(Policy::compile(&spec).expect("the rules compile"));
-    let dispatcher = Dispatcher::builder(Toolset::new().with(reader).with(writer), policy)
+    let policies = RolePolicies::compile(&spec).expect("the rules compile");
+    let figures = Arc::<Figures>::default();
+    let dispatcher = Dispatcher::builder(Toolset::new().with(reader).with(writer), policies)
         .audit(Arc::clone(&audit) as _)
+        .observer(Arc::clone(&figures) as _)
         .limits(limits)
         .build()
         .expect("names are unique");
-    Bench { dispatcher, audit, destroyed, blocked_work_ended, most_running }
+    Bench { dispatcher, audit, figures, destroyed, blocked_work_ended, most_running }
 }
 
 fn standard() -> Bench {
@@ -222,6 +225,75 @@ impl Bench {
     fn records(&self) -> Vec<String> {
         self.audit.records.lock().expect("no panic").clone()
     }
+}
+
+/// What the observer was told.
+#[derive(Default)]
+struct Figures {
+    told: Mutex<Vec<String>>,
+}
+
+impl Figures {
+    fn tell(&self, what: String) {
+        self.told.lock().expect("no panic").push(what);
+    }
+}
+
+impl Observer for Figures {
+    fn started(&self) {
+        self.tell("started".into());
+    }
+
+    fn decided(&self, decided: &Decided<'_>) {
+        self.tell(format!("{} {}", decided.tool.name, decided.decision.outcome().as_str()));
+    }
+
+    fn asking(&self) {
+        self.tell("asking".into());
+    }
+
+    fn asked(&self, _: Duration) {
+        self.tell("asked".into());
+    }
+
+    fn finished(&self, finished: &Finished<'_>) {
+        self.tell(format!("{} {}", finished.tool.map_or("-", |tool| tool.name), finished.result));
+    }
+
+    fn audit_failed(&self) {
+        self.tell("audit failed".into());
+    }
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_every_call_from_its_start_to_its_end() {
+    let bench = standard();
+    let asking = context().with_approver(Arc::new(Says(Approval::Approved)), ApprovalFallback::Deny);
+    for (tool, what, cx) in [("demo_read", "answer", &context()), ("demo_destroy", "answer", &asking), ("demo_nothing", "", &context())] {
+        bench.call(tool, what, cx).await;
+    }
+    let told = bench.figures.told.lock().expect("no panic").join(", ");
+    assert_eq!(told, "started, demo_read allow, demo_read ok, started, demo_destroy ask, asking, asked, demo_destroy ok, - unknown tool");
+    let broken = bench_with(PolicySpec::default(), Limits::default(), Memory { broken: AtomicBool::new(true), ..Memory::default() });
+    broken.call("demo_read", "answer", &context()).await;
+    let told = broken.figures.told.lock().expect("no panic").join(", ");
+    assert_eq!(told, "started, demo_read allow, audit failed, demo_read ok");
+}
+
+#[tokio::test]
+async fn the_roles_of_the_caller_decide_what_is_listed_and_what_runs() {
+    let maintain = RuleSpec { roles: vec!["maintainer".into()], ..RuleSpec::from("destroy") };
+    let rules = PolicySpec { profile: Profile::Locked, allow: vec!["read".into(), maintain], ..PolicySpec::default() };
+    let bench = bench(rules, Limits::default());
+    let (plain, maintainer) = (Principal::named("a"), Principal::named("b").with_roles(["maintainer"]));
+    let listed = |principal: &Principal| bench.dispatcher.tools(principal).map(|tool| tool.definition.name).collect::<Vec<_>>();
+    assert_eq!(listed(&plain), ["demo_read"]);
+    assert_eq!(listed(&maintainer), ["demo_read", "demo_destroy"]);
+    let refused = bench.call("demo_destroy", "answer", &Context::new(plain)).await;
+    assert!(refused.contains("denied because no rule allows it"), "{refused}");
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 0);
+    bench.call("demo_destroy", "answer", &Context::new(maintainer)).await;
+    assert_eq!(bench.destroyed.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod decisions;
 mod documents;
 mod paths;
 mod properties;
+mod roles;
 mod rules;
 
 use std::sync::Arc;

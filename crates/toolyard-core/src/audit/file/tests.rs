@@ -16,7 +16,7 @@ use super::{
     FileSink, FileSinkConfig,
     disk::{Disk, Opened, Sheet},
 };
-use crate::audit::{AuditSink, Finish, Intent};
+use crate::audit::{AuditSink, Finish, Intent, Refusal};
 
 const DAY: u64 = 86_400_000;
 
@@ -82,6 +82,21 @@ fn reads_reach_the_file_within_a_tenth_of_a_second_and_nothing_is_made_before_th
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(lines(&directory).len() as u64, call);
     }
+}
+
+#[test]
+fn what_a_transport_turned_away_is_in_the_trail_with_how_often() {
+    let home = tempfile::tempdir().expect("a directory");
+    let sink = FileSink::new(FileSinkConfig { directory: home.path().to_owned(), sync: true });
+    let refusal = Refusal { principal: None, request: "r-1", reason: "invalid_token", detail: "the token has expired", count: 7 };
+    sink.refused(&refusal).expect("it is buffered");
+    sink.refused(&Refusal { principal: Some("token:ci"), detail: "", count: 1, reason: "rate", request: "" }).expect("it is buffered");
+    sink.flush().expect("it is written");
+    let lines = lines(home.path());
+    let part = |line: &Value| ["event", "principal", "request", "reason", "detail", "count"].map(|key| line[key].clone());
+    let expected =
+        json!([["refusal", null, "r-1", "invalid_token", "the token has expired", 7], ["refusal", "token:ci", "", "rate", "", 1]]);
+    assert_eq!(json!([part(&lines[0]), part(&lines[1])]), expected);
 }
 
 #[test]
