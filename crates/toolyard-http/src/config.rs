@@ -34,6 +34,25 @@ pub struct HttpConfig {
     pub metrics: Option<SocketAddr>,
 }
 
+impl HttpConfig {
+    /// Listens there with default limits; nobody may call yet, and neither health nor metrics are
+    /// told.
+    pub fn new(listen: Listen) -> Self {
+        Self {
+            listen,
+            public_url: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            legacy_sse: false,
+            tls: None,
+            auth: AuthConfig::default(),
+            limits: HttpLimits::default(),
+            health: None,
+            metrics: None,
+        }
+    }
+}
+
 /// Where requests are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {

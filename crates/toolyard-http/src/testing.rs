@@ -1,0 +1,384 @@
+//! A server in this process, a few tools that misbehave, and a client that speaks HTTP by hand.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use toolyard_core::{Access, Answer, ApprovalFallback, Context, Dispatcher, Effect, Granted, Tool, ToolError, Toolset, Trailer};
+use toolyard_policy::{Policy, PolicySpec};
+use toolyard_server::Server;
+
+use crate::{HttpConfig, Listen, bind};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a free port of loopback.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) health: Option<SocketAddr>,
+    pub(crate) work: Work,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// Everybody on this machine may call; `change` alters the rest.
+    pub(crate) async fn start(change: impl FnOnce(&mut HttpConfig)) -> Self {
+        let mut config = local_config();
+        change(&mut config);
+        let work = Work::default();
+        let bound = bind(&server(&work), config).await.expect("the configuration is fine");
+        let (address, health) = (bound.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))), None);
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(bound.serve(stop.clone()));
+        Self { address, health, work, stop, served }
+    }
+
+    pub(crate) async fn connect(&self) -> Client<TcpStream> {
+        Client::over(TcpStream::connect(self.address).await.expect("it listens"))
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until everything is over.
+    pub(crate) async fn ended(self) {
+        timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+    }
+}
+
+/// Loopback, a free port, no authentication.
+pub(crate) fn local_config() -> HttpConfig {
+    let mut config = HttpConfig::new(Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))));
+    config.auth.unauthenticated = true;
+    config
+}
+
+pub(crate) fn server(work: &Work) -> Server {
+    let policy = Policy::compile(&PolicySpec::default()).map_err(|error| error.problem);
+    let tools = Toolset::new().with(Echo).with(Slow { work: work.clone() }).with(Panic).with(Drop_);
+    let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
+    let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
+    Server::builder(dispatcher).name("test").version("1").approval_fallback(ApprovalFallback::Deny).build()
+}
+
+/// What slow calls came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work {
+    counts: Arc<[AtomicUsize; 3]>,
+}
+
+impl Work {
+    pub(crate) fn started(&self) -> usize {
+        self.counts[0].load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn finished(&self) -> usize {
+        self.counts[1].load(Ordering::SeqCst)
+    }
+
+    /// Calls that ended before their time.
+    pub(crate) fn dropped(&self) -> usize {
+        self.counts[2].load(Ordering::SeqCst)
+    }
+}
+
+/// Waits until it holds.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what} never happened"));
+}
+
+/// Echoes a text.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Text {
+    /// Any text.
+    text: String,
+}
+
+/// Waits.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Millis {
+    /// How long, in milliseconds.
+    millis: u64,
+}
+
+macro_rules! tool {
+    ($type:ty, $name:literal, $effect:ident, $input:ty, |$self:ident, $given:ident| $body:expr) => {
+        impl Tool for $type {
+            const NAME: &'static str = $name;
+            const TITLE: &'static str = $name;
+            const EFFECT: Effect = Effect::$effect;
+            const IDEMPOTENT: bool = true;
+            type Input = $input;
+
+            fn access(&self, _: &$input, _: &Context) -> Result<Vec<Access>, ToolError> {
+                Ok(Vec::new())
+            }
+
+            async fn call(&$self, $given: $input, _: Granted<'_>) -> Result<Answer, ToolError> {
+                $body
+            }
+        }
+    };
+}
+
+struct Echo;
+struct Panic;
+struct Drop_;
+struct Slow {
+    work: Work,
+}
+
+tool!(Echo, "demo_echo", Read, Text, |self, input| Ok(Answer::text(&input.text, &Trailer::new())));
+tool!(Panic, "demo_panic", Read, Text, |self, input| panic!("secret {}", input.text));
+tool!(Drop_, "demo_drop", Destroy, Text, |self, input| Ok(Answer::text(&input.text, &Trailer::new())));
+tool!(Slow, "demo_slow", Read, Millis, |self, input| {
+    let counting = Counting { work: self.work.clone(), finished: false };
+    self.work.counts[0].fetch_add(1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(input.millis)).await;
+    counting.finish();
+    Ok(Answer::text("slept", &Trailer::new()))
+});
+
+struct Counting {
+    work: Work,
+    finished: bool,
+}
+
+impl Counting {
+    fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.work.counts[if self.finished { 1 } else { 2 }].fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A connection.
+pub(crate) struct Client<S> {
+    stream: BufReader<S>,
+    pub(crate) host: String,
+}
+
+/// A response; the body is empty for streams, whose events are read one by one.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+    framing: Framing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+impl Reply {
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The text of a tool's answer.
+    #[track_caller]
+    pub(crate) fn text(&self) -> String {
+        let json = self.json();
+        json["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {json}")).to_owned()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream), host: "localhost".to_owned() }
+    }
+
+    pub(crate) async fn send_raw(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).await.expect("it takes bytes");
+        self.stream.get_mut().flush().await.expect("it takes bytes");
+    }
+
+    /// Sends a request with these header lines.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            head += &format!("Host: {}\r\n", self.host);
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() || method == "POST" {
+            head += &format!("Content-Length: {}\r\n", body.len());
+        }
+        self.send_raw(head + "\r\n" + body).await;
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.send(method, path, headers, body).await;
+        self.reply().await
+    }
+
+    /// Calls a tool in the stateless era.
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Reply {
+        let (headers, body) = stateless_call(tool, arguments);
+        self.ask("POST", "/mcp", &borrowed(&headers), &body).await
+    }
+
+    /// Reads a response; that of a stream ends with its head.
+    pub(crate) async fn reply(&mut self) -> Reply {
+        let mut reply = self.head().await;
+        let streaming = reply.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if !streaming {
+            reply.body = self.rest(&reply).await;
+        }
+        reply
+    }
+
+    pub(crate) async fn head(&mut self) -> Reply {
+        let mut head = String::new();
+        loop {
+            let line = self.line().await;
+            if line == "\r\n" {
+                break;
+            }
+            assert!(!line.is_empty(), "the connection closed after {head:?}");
+            head += &line;
+        }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+        let mut reply = Reply { status, head, body: String::new(), framing: Framing::Length(0) };
+        reply.framing = match reply.header("content-length") {
+            Some(length) => Framing::Length(length.parse().expect("a number")),
+            None if reply.header("transfer-encoding") == Some("chunked") => Framing::Chunked,
+            None => Framing::Length(0),
+        };
+        reply
+    }
+
+    /// The body up to its end.
+    pub(crate) async fn rest(&mut self, reply: &Reply) -> String {
+        match reply.framing {
+            Framing::Length(length) => {
+                let mut body = vec![0; length];
+                timeout(PATIENCE, self.stream.read_exact(&mut body)).await.expect("a body").expect("a whole body");
+                String::from_utf8(body).expect("UTF-8")
+            }
+            Framing::Chunked => {
+                let mut body = String::new();
+                while let Some(chunk) = self.chunk().await {
+                    body += &chunk;
+                }
+                body
+            }
+        }
+    }
+
+    /// The next chunk of a stream; none at its end.
+    pub(crate) async fn chunk(&mut self) -> Option<String> {
+        let size = self.line().await;
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+        let mut chunk = vec![0; size + 2];
+        timeout(PATIENCE, self.stream.read_exact(&mut chunk)).await.expect("a chunk").expect("a whole chunk");
+        chunk.truncate(size);
+        (size > 0).then(|| String::from_utf8(chunk).expect("UTF-8"))
+    }
+
+    /// The data of the next event that is a message.
+    pub(crate) async fn event(&mut self) -> Option<Value> {
+        let mut text = String::new();
+        while let Some(chunk) = self.chunk().await {
+            text += &chunk;
+            let data: String = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim).collect();
+            if text.ends_with("\n\n") && !data.is_empty() {
+                return Some(serde_json::from_str(&data).unwrap_or(Value::String(data)));
+            }
+            if text.ends_with("\n\n") {
+                text.clear();
+            }
+        }
+        None
+    }
+
+    /// Whether the server closed the connection.
+    pub(crate) async fn closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.expect("it closes") {
+            Ok(_) => rest.is_empty(),
+            Err(_) => true,
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        timeout(PATIENCE, self.stream.read_line(&mut line)).await.expect("an answer in time").expect("UTF-8 and no reset");
+        line
+    }
+}
+
+pub(crate) fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (&**name, &**value)).collect()
+}
+
+/// Headers and body of a request of the stateless era.
+pub(crate) fn stateless(method: &str, name: Option<&str>, mut params: Value) -> (Vec<(String, String)>, String) {
+    const PREFIX: &str = "io.modelcontextprotocol";
+    params["_meta"] = json!({format!("{PREFIX}/protocolVersion"): "2026-07-28", format!("{PREFIX}/clientCapabilities"): {}});
+    let mut headers = post_headers();
+    headers.push(("MCP-Protocol-Version".to_owned(), "2026-07-28".to_owned()));
+    headers.push(("Mcp-Method".to_owned(), method.to_owned()));
+    headers.extend(name.map(|name| ("Mcp-Name".to_owned(), name.to_owned())));
+    (headers, json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string())
+}
+
+pub(crate) fn stateless_call(tool: &str, arguments: Value) -> (Vec<(String, String)>, String) {
+    stateless("tools/call", Some(tool), json!({"name": tool, "arguments": arguments}))
+}
+
+pub(crate) fn post_headers() -> Vec<(String, String)> {
+    let pairs = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// The first message of the handshake era.
+pub(crate) fn initialize(version: &str) -> String {
+    let client = json!({"name": "test", "version": "1"});
+    let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client});
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string()
+}

@@ -1,0 +1,3 @@
+//! What the server does, seen by a client.
+
+mod eras;
