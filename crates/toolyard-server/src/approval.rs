@@ -20,7 +20,7 @@ use rmcp::{
     },
     service::{PeerRequestOptions, RequestContext, RequestHandle, ServiceError},
 };
-use toolyard_core::{Approval, ApprovalRequest, Approver};
+use toolyard_core::{Approval, ApprovalRequest, Approver, Principal};
 
 use crate::{
     from_mcp::{self, Era},
@@ -30,8 +30,11 @@ use crate::{
 /// How long a question stays open.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Answers remembered within [`PATIENCE`]; people don't answer faster than this.
-const REMEMBERED: usize = 4096;
+/// Answers of one caller remembered within [`PATIENCE`]; people don't answer faster than this.
+const REMEMBERED: usize = 1024;
+
+/// Callers remembered before the first tidying up.
+const CALLERS: usize = 256;
 
 /// The purpose states are sealed for.
 const PURPOSE: &str = "approval";
@@ -45,6 +48,7 @@ const STATE: usize = 32 + 16;
 /// Asks on behalf of one call.
 pub(crate) struct ClientApprover {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) principal: Principal,
     pub(crate) context: RequestContext<RoleServer>,
     pub(crate) request_state: Option<String>,
     pub(crate) input_responses: Option<InputResponses>,
@@ -98,7 +102,7 @@ impl ClientApprover {
             return Approval::Pending;
         };
         let reply = self.input_responses.as_ref().and_then(|replies| replies.get(QUESTION));
-        let opened = self.shared.dispatcher.sealer().open(PURPOSE, &self.shared.principal, state);
+        let opened = self.shared.dispatcher.sealer().open(PURPOSE, &self.principal, state);
         let Some((digest, number)) = opened.as_ref().ok().and_then(|payload| payload.split_first_chunk::<32>()) else {
             tracing::warn!(tool = request.tool, "a reply to an approval question came with a state that is not valid here");
             return Approval::Declined;
@@ -110,7 +114,7 @@ impl ClientApprover {
         let Some(reply) = reply else {
             return Approval::Pending;
         };
-        if !self.shared.used_states.take(number) {
+        if !self.shared.used_states.take(self.principal.name(), number) {
             tracing::warn!(tool = request.tool, "a reply to an approval question came twice");
             return Approval::Declined;
         }
@@ -141,12 +145,12 @@ fn withdraw(asked: RequestHandle<RoleServer>, why: &'static str) -> Approval {
 }
 
 /// The answer that makes the client ask its user and repeat the call.
-pub(crate) fn input_required(shared: &Shared, request: &ApprovalRequest) -> InputRequiredResult {
+pub(crate) fn input_required(shared: &Shared, principal: &Principal, request: &ApprovalRequest) -> InputRequiredResult {
     let mut payload = Vec::with_capacity(STATE);
     payload.extend_from_slice(&request.digest);
     payload.extend_from_slice(&shared.used_states.fresh());
     let ttl = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-    let state = shared.dispatcher.sealer().seal(PURPOSE, &shared.principal, &payload, ttl);
+    let state = shared.dispatcher.sealer().seal(PURPOSE, principal, &payload, ttl);
     let questions = [(QUESTION.to_owned(), InputRequest::Elicitation(form(request)))];
     InputRequiredResult::new(Some(questions.into()), Some(state)).with_meta(shared.meta.clone())
 }
@@ -165,7 +169,15 @@ pub(crate) struct UsedStates {
     /// Tells the states of one process from those of another that has the same key.
     process: u64,
     next: AtomicU64,
-    used: Mutex<HashMap<Vec<u8>, Instant>>,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    /// By caller, so that none can use up the room of another.
+    by_caller: HashMap<String, HashMap<Vec<u8>, Instant>>,
+    /// With so many callers those that have nothing to remember any more are forgotten.
+    tidy_at: usize,
 }
 
 impl Default for UsedStates {
@@ -181,14 +193,35 @@ impl UsedStates {
         ((u128::from(self.process) << 64) | u128::from(number)).to_be_bytes()
     }
 
-    /// Whether this is the first use. When too many are remembered every use is refused: to forget
-    /// one early would let it be used again.
-    fn take(&self, number: &[u8]) -> bool {
+    /// Whether this is the first use. When too many of this caller are remembered its every use is
+    /// refused: to forget one early would let it be used again.
+    fn take(&self, caller: &str, number: &[u8]) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= REMEMBERED {
-            used.retain(|_, at| at.elapsed() < PATIENCE);
+        used.tidy();
+        if !used.by_caller.contains_key(caller) {
+            used.by_caller.insert(caller.to_owned(), HashMap::new());
         }
-        used.len() < REMEMBERED && used.insert(number.to_vec(), Instant::now()).is_none()
+        let Some(numbers) = used.by_caller.get_mut(caller) else {
+            return false;
+        };
+        if numbers.len() >= REMEMBERED {
+            numbers.retain(|_, at| at.elapsed() < PATIENCE);
+        }
+        numbers.len() < REMEMBERED && numbers.insert(number.to_vec(), Instant::now()).is_none()
+    }
+}
+
+impl Used {
+    /// Costs each use little: the threshold grows with what has to be kept.
+    fn tidy(&mut self) {
+        if self.by_caller.len() < self.tidy_at.max(CALLERS) {
+            return;
+        }
+        self.by_caller.retain(|_, numbers| {
+            numbers.retain(|_, at| at.elapsed() < PATIENCE);
+            !numbers.is_empty()
+        });
+        self.tidy_at = 2 * self.by_caller.len();
     }
 }
 
@@ -200,12 +233,22 @@ mod tests {
     fn a_state_counts_once_and_a_full_memory_refuses_rather_than_forgets() {
         let states = UsedStates::default();
         let first = states.fresh();
-        assert!(states.take(&first));
-        assert!(!states.take(&first));
+        assert!(states.take("a", &first));
+        assert!(!states.take("a", &first));
         for _ in 1..REMEMBERED {
-            assert!(states.take(&states.fresh()));
+            assert!(states.take("a", &states.fresh()));
         }
-        assert!(!states.take(&states.fresh()));
-        assert!(!states.take(&first));
+        assert!(!states.take("a", &states.fresh()));
+        assert!(!states.take("a", &first));
+    }
+
+    #[test]
+    fn a_caller_who_fills_the_memory_does_not_stand_in_the_way_of_another() {
+        let states = UsedStates::default();
+        for _ in 0..=REMEMBERED {
+            states.take("a", &states.fresh());
+        }
+        assert!(!states.take("a", &states.fresh()));
+        assert!(states.take("b", &states.fresh()));
     }
 }

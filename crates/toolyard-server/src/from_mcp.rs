@@ -33,6 +33,9 @@ const KNOWN_METHODS: [&str; 19] = [
     "elicitation/create",
 ];
 
+/// What is wrong with a cursor that [`has_malformed_cursor`].
+pub(crate) const MALFORMED_CURSOR: &str = "malformed parameters of `tools/list`: `cursor` is no string";
+
 /// The two shapes of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
@@ -138,6 +141,14 @@ fn read_call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
 
 /// The SDK takes a cursor that is no string for none at all, and would answer with the first page.
 fn malformed_cursor(line: &[u8], message: &ClientJsonRpcMessage) -> Option<Incoming> {
+    let JsonRpcMessage::Request(JsonRpcRequest { id, request: ClientRequest::ListToolsRequest(_), .. }) = message else {
+        return None;
+    };
+    has_malformed_cursor(line).then(|| refused(Some(id.clone()), ErrorCode::INVALID_PARAMS, MALFORMED_CURSOR.into()))
+}
+
+/// Whether the parameters of a list have a cursor that is no string.
+pub(crate) fn has_malformed_cursor(message: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Envelope {
         params: Option<Page>,
@@ -146,12 +157,8 @@ fn malformed_cursor(line: &[u8], message: &ClientJsonRpcMessage) -> Option<Incom
     struct Page {
         cursor: Option<serde_json::Value>,
     }
-    let JsonRpcMessage::Request(JsonRpcRequest { id, request: ClientRequest::ListToolsRequest(_), .. }) = message else {
-        return None;
-    };
-    let cursor = serde_json::from_slice::<Envelope>(line).ok()?.params?.cursor?;
-    let why = "malformed parameters of `tools/list`: `cursor` is no string";
-    (!cursor.is_string()).then(|| refused(Some(id.clone()), ErrorCode::INVALID_PARAMS, why.into()))
+    let envelope = serde_json::from_slice::<Envelope>(message).ok();
+    envelope.and_then(|envelope| envelope.params?.cursor).is_some_and(|cursor| !cursor.is_string())
 }
 
 /// Answers well-formed JSON that is no message, and requests that are nested too deeply or hold

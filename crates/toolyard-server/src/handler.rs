@@ -14,13 +14,16 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
-use toolyard_core::{CallOutcome, Context};
+use tokio_util::sync::CancellationToken;
+use toolyard_core::{CallOutcome, Context, Principal};
 
 use crate::{
     Extension, Server,
     approval::{self, ClientApprover},
     from_mcp::{self, Era, method_not_found},
-    progress, to_mcp,
+    progress,
+    server::Callers,
+    to_mcp,
 };
 
 /// How long a client may keep the list of tools; it changes only when the server is started anew.
@@ -32,7 +35,7 @@ impl Server {
     }
 
     async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        if self.shared.unguarded.contains(&*request.name) {
+        if self.shared.is_unguarded(&request.name) {
             return self.extension("tools/call")?.danger_call_unguarded(request, context).await;
         }
         match context.meta.get_progress_token() {
@@ -51,14 +54,17 @@ impl Server {
         reporter: Option<Arc<progress::Reporter>>,
     ) -> Result<CallToolResponse, ErrorData> {
         let era = from_mcp::era(&context);
-        let mut cx = Context::new(self.shared.principal.clone()).with_request(context.id.to_string()).with_cancel(context.ct.clone());
+        let principal = self.caller(&context)?;
+        let cancel = context.ct.clone();
+        let mut cx = Context::new(principal.clone()).with_request(context.id.to_string()).with_cancel(cancel.clone());
         if let Some(reporter) = reporter {
             cx = cx.with_progress(reporter);
         }
         let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
-        let approver = ClientApprover { shared: Arc::clone(&self.shared), context, request_state, input_responses };
-        let cx = cx.with_approver(Arc::new(approver), self.shared.fallback);
-        match self.shared.dispatcher.call(&name, arguments, &cx).await {
+        let approver = ClientApprover { shared: Arc::clone(&self.shared), principal, context, request_state, input_responses };
+        let cx = cx.with_approver(Arc::new(approver), self.fallback);
+        let call = self.shared.dispatcher.call(&name, arguments, &cx);
+        match self.while_session_lasts(call, &cancel).await {
             Ok(CallOutcome::Done(answer)) => {
                 let mut result = to_mcp::result(answer);
                 if era == Era::Stateless {
@@ -66,9 +72,44 @@ impl Server {
                 }
                 Ok(result.into())
             }
-            Ok(CallOutcome::NeedsApproval(request)) => Ok(approval::input_required(&self.shared, &request).into()),
+            Ok(CallOutcome::NeedsApproval(request)) => Ok(approval::input_required(&self.shared, cx.principal(), &request).into()),
             Err(error) => Err(to_mcp::call_error(&error)),
         }
+    }
+}
+
+impl Server {
+    /// Who sent this request. A transport that names no caller is a defect, and nobody's call.
+    fn caller(
+        &self,
+        #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only HTTP names a caller per request"))]
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Principal, ErrorData> {
+        match &self.callers {
+            Callers::Fixed(principal) => Ok(principal.clone()),
+            #[cfg(feature = "http")]
+            Callers::PerRequest => {
+                let parts = context.extensions.get::<::http::request::Parts>();
+                parts.and_then(|parts| parts.extensions.get::<Principal>()).cloned().ok_or_else(|| {
+                    tracing::error!("a request came without its caller; the transport has to name one");
+                    ErrorData::internal_error("the server failed; this is a defect", None)
+                })
+            }
+        }
+    }
+
+    /// Cancels the call when its session ends, and waits for what it then says.
+    async fn while_session_lasts<T>(&self, call: impl Future<Output = T>, cancel: &CancellationToken) -> T {
+        let Some(session) = &self.ends.session else {
+            return call.await;
+        };
+        let mut call = std::pin::pin!(call);
+        tokio::select! {
+            biased;
+            done = &mut call => return done,
+            () = session.cancelled() => cancel.cancel(),
+        }
+        call.await
     }
 }
 
@@ -108,7 +149,11 @@ impl ServerHandler for Server {
         if request.is_some_and(|page| page.cursor.is_some()) {
             return Err(ErrorData::invalid_params("`cursor` is not one this server gave: all tools come in one page", None));
         }
-        let mut result = ListToolsResult::with_all_items(self.shared.tools.clone());
+        let tools = match &self.callers {
+            Callers::Fixed(principal) if *principal == Principal::local() => self.shared.tools.clone(),
+            _ => self.shared.tools_of(&self.caller(&context)?),
+        };
+        let mut result = ListToolsResult::with_all_items(tools);
         if from_mcp::era(&context) == Era::Stateless {
             // Private, since the policy decides what is listed.
             result = result.with_ttl_ms(LIST_TTL_MILLIS).with_cache_scope(CacheScope::Private);
@@ -118,7 +163,7 @@ impl ServerHandler for Server {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.shared.tools.iter().find(|tool| tool.name == name).cloned()
+        self.shared.schemas.get(name).cloned()
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
@@ -127,7 +172,7 @@ impl ServerHandler for Server {
         tokio::select! {
             biased;
             done = call => done.unwrap_or_else(|_| Err(ErrorData::internal_error("the server failed; this is a defect", None))),
-            () = self.abandoned.cancelled() => Err(ErrorData::internal_error("the connection ended", None)),
+            () = self.ends.abandoned.cancelled() => Err(ErrorData::internal_error("the connection ended", None)),
         }
     }
 
@@ -199,6 +244,13 @@ impl ServerHandler for Server {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        self.extension("subscriptions/listen")?.listen(context).await
+        let listening = self.extension("subscriptions/listen")?.listen(context);
+        match &self.ends.listening {
+            None => listening.await,
+            Some(closing) => tokio::select! {
+                ended = listening => ended,
+                () = closing.cancelled() => Ok(()),
+            },
+        }
     }
 }

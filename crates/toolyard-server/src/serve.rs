@@ -13,6 +13,7 @@ use crate::{
     Server,
     gate::Gate,
     outbox::Outbox,
+    server::Ends,
     transport::{STALL, StreamTransport},
 };
 
@@ -72,7 +73,7 @@ impl Server {
             async move { outbox.write_to(writer).await }
         });
 
-        let handler = Self { shared: Arc::clone(&self.shared), abandoned: abandoned.clone() };
+        let handler = Self { ends: Ends { abandoned: abandoned.clone(), ..Ends::default() }, ..self.clone() };
         let transport = StreamTransport::new(reader, Arc::clone(&outbox), Arc::clone(&gate), input_ended.clone());
         // Both eras are told apart by our handler; the SDK's own start ends the connection when a
         // notification comes first.

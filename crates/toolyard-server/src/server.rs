@@ -1,6 +1,10 @@
 //! What transports serve: the dispatcher, what it is called, and its tools as hosts see them.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use rmcp::model::{Implementation, MetaObject, ServerCapabilities, Tool};
 use serde_json::Map;
@@ -13,20 +17,42 @@ use crate::{Extension, approval::UsedStates, to_mcp};
 #[derive(Clone)]
 pub struct Server {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) callers: Callers,
+    pub(crate) fallback: ApprovalFallback,
+    pub(crate) ends: Ends,
+}
+
+/// Where a server learns who is calling.
+#[derive(Clone, Debug)]
+pub(crate) enum Callers {
+    /// Everything on the connection comes from one caller.
+    Fixed(Principal),
+    /// The transport names the caller of each request.
+    #[cfg(feature = "http")]
+    PerRequest,
+}
+
+/// What ends the work for a connection before its own end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
     /// Ends calls that ignore their own cancellation, once nobody can take their answer.
     pub(crate) abandoned: CancellationToken,
+    /// Cancels calls that run for a session, which the SDK does only seconds after its end.
+    pub(crate) session: Option<CancellationToken>,
+    /// Lets subscriptions come to an orderly end.
+    pub(crate) listening: Option<CancellationToken>,
 }
 
 pub(crate) struct Shared {
     pub(crate) dispatcher: Arc<Dispatcher>,
-    pub(crate) principal: Principal,
-    pub(crate) fallback: ApprovalFallback,
     pub(crate) used_states: UsedStates,
     pub(crate) extension: Option<Arc<dyn Extension>>,
-    /// Names of the tools of the extension.
-    pub(crate) unguarded: HashSet<String>,
-    /// Converted once: a listing only clones.
+    /// The tools of the extension.
+    pub(crate) unguarded: Vec<Tool>,
+    /// What the local user sees, converted once: a listing only clones.
     pub(crate) tools: Vec<Tool>,
+    /// All tools with nothing but their schema, for checks of headers.
+    pub(crate) schemas: HashMap<String, Tool>,
     pub(crate) capabilities: ServerCapabilities,
     pub(crate) implementation: Implementation,
     /// The `_meta` of results of the stateless era, which name the server in each.
@@ -77,6 +103,25 @@ impl Server {
     /// The dispatcher behind it.
     pub fn dispatcher(&self) -> &Arc<Dispatcher> {
         &self.shared.dispatcher
+    }
+
+    /// The same server, with another answer to calls that need approval when the client can't ask
+    /// its user.
+    #[must_use]
+    pub fn with_approval_fallback(&self, fallback: ApprovalFallback) -> Self {
+        Self { fallback, ..self.clone() }
+    }
+}
+
+impl Shared {
+    /// The tools this caller sees, in the order of their registration.
+    pub(crate) fn tools_of(&self, principal: &Principal) -> Vec<Tool> {
+        let listed = self.dispatcher.tools(principal).map(|listed| to_mcp::tool(&listed));
+        listed.chain(self.unguarded.iter().cloned()).collect()
+    }
+
+    pub(crate) fn is_unguarded(&self, tool: &str) -> bool {
+        self.unguarded.iter().any(|unguarded| unguarded.name == tool)
     }
 }
 
@@ -138,31 +183,30 @@ impl ServerBuilder {
 
     /// Converts the tools and finishes.
     pub fn build(self) -> Server {
-        let mut tools: Vec<_> = self.dispatcher.tools(&Principal::local()).map(|listed| to_mcp::tool(&listed)).collect();
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         if let Some(extension) = &self.extension {
             capabilities = extension.capabilities(capabilities);
         }
-        let unguarded = self.unguarded.iter().map(|tool| tool.name.to_string()).collect();
-        tools.extend(self.unguarded);
+        let guarded = self.dispatcher.definitions().map(|definition| (definition.name.to_owned(), to_mcp::schema(definition)));
+        let unguarded = self.unguarded.iter().map(|tool| (tool.name.to_string(), tool.clone()));
+        let schemas = guarded.chain(unguarded).collect();
         let mut implementation = Implementation::new(self.name, self.version);
         implementation.title = self.title;
-        Server {
-            shared: Arc::new(Shared {
-                dispatcher: self.dispatcher,
-                principal: Principal::local(),
-                fallback: self.fallback,
-                used_states: UsedStates::default(),
-                extension: self.extension,
-                unguarded,
-                tools,
-                capabilities,
-                meta: to_mcp::server_meta(&implementation),
-                implementation,
-                instructions: self.instructions,
-            }),
-            abandoned: CancellationToken::new(),
-        }
+        let mut shared = Shared {
+            dispatcher: self.dispatcher,
+            used_states: UsedStates::default(),
+            extension: self.extension,
+            unguarded: self.unguarded,
+            tools: Vec::new(),
+            schemas,
+            capabilities,
+            meta: to_mcp::server_meta(&implementation),
+            implementation,
+            instructions: self.instructions,
+        };
+        shared.tools = shared.tools_of(&Principal::local());
+        let callers = Callers::Fixed(Principal::local());
+        Server { shared: Arc::new(shared), callers, fallback: self.fallback, ends: Ends::default() }
     }
 }
 

@@ -6,7 +6,7 @@ use rmcp::{
     model::{CallToolResult, ContentBlock, Implementation, MetaObject, Tool, ToolAnnotations},
 };
 use serde_json::{Value, json};
-use toolyard_core::{Answer, Block, CallError, Effect, ListedTool};
+use toolyard_core::{Answer, Block, CallError, Effect, ListedTool, ToolDefinition};
 
 /// A tool as `tools/list` shows it. All four hints are set, since each default is the worst case.
 pub(crate) fn tool(listed: &ListedTool<'_>) -> Tool {
@@ -27,6 +27,11 @@ pub(crate) fn tool(listed: &ListedTool<'_>) -> Tool {
         meta.insert("anthropic/requiresUserInteraction".into(), json!(true));
     }
     if meta.is_empty() { tool } else { tool.with_meta(meta) }
+}
+
+/// A tool with nothing but its schema, cheap to clone.
+pub(crate) fn schema(definition: &ToolDefinition) -> Tool {
+    Tool::new(definition.name, "", definition.input_schema.clone())
 }
 
 /// The `_meta` by which results of the stateless era say who made them.
