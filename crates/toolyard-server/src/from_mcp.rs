@@ -65,9 +65,17 @@ pub(crate) enum Incoming {
 pub(crate) struct Reader {
     /// The `initialize` that unlocked the connection.
     initialized_by: Option<RequestId>,
+    /// The transport has no part in the stateless era.
+    handshake_only: bool,
 }
 
 impl Reader {
+    /// For a transport of the handshake era alone.
+    #[cfg(feature = "http")]
+    pub(crate) fn handshake_only() -> Self {
+        Self { handshake_only: true, ..Self::default() }
+    }
+
     /// `None` for lines that get no answer: blank ones, what is not JSON at all, and malformed
     /// notifications.
     pub(crate) fn read(&mut self, line: &[u8]) -> Option<Incoming> {
@@ -94,6 +102,12 @@ impl Reader {
 
     /// Before `initialize`, a request must say itself which version it speaks.
     fn check_start(&mut self, message: ClientJsonRpcMessage) -> Option<Incoming> {
+        if self.handshake_only
+            && let JsonRpcMessage::Request(JsonRpcRequest { id, request, .. }) = &message
+            && let Some(refused) = foreign_era(id, request)
+        {
+            return Some(refused);
+        }
         if self.initialized_by.is_none()
             && let JsonRpcMessage::Request(JsonRpcRequest { id, request, .. }) = &message
         {
@@ -111,6 +125,16 @@ impl Reader {
         }
         Some(Incoming::Message(Box::new(message)))
     }
+}
+
+/// Refuses what only the stateless era has.
+fn foreign_era(id: &RequestId, request: &ClientRequest) -> Option<Incoming> {
+    let method = request.method();
+    if matches!(method, "server/discover" | "subscriptions/listen") {
+        return Some(Incoming::Refused(JsonRpcError::new(Some(id.clone()), method_not_found(method))));
+    }
+    let what = "this transport serves protocol versions up to 2025-11-25, which `initialize` settles; leave the version out of `_meta`";
+    request.get_meta().protocol_version().map(|_| refused(Some(id.clone()), ErrorCode::INVALID_REQUEST, what.into()))
 }
 
 /// The one message that matters for speed, read in a single pass; the SDK tries all its variants

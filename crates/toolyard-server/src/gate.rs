@@ -14,17 +14,31 @@ pub(crate) const MAX_REQUESTS: usize = 256;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Counts what is under way on one connection, and tells its reader when that becomes less.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
+    max_requests: usize,
+    max_bytes: usize,
     requests: AtomicUsize,
     bytes: AtomicUsize,
     written: AtomicU64,
     changed: Notify,
 }
 
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new(MAX_REQUESTS, MAX_BYTES)
+    }
+}
+
 impl Gate {
+    /// One that closes at so many requests, or so many bytes of them.
+    pub(crate) fn new(max_requests: usize, max_bytes: usize) -> Self {
+        let (requests, bytes) = Default::default();
+        Self { max_requests, max_bytes, requests, bytes, written: AtomicU64::new(0), changed: Notify::new() }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) < MAX_REQUESTS && self.bytes.load(Ordering::Relaxed) < MAX_BYTES
+        self.requests.load(Ordering::Relaxed) < self.max_requests && self.bytes.load(Ordering::Relaxed) < self.max_bytes
     }
 
     /// Requests that are worked on.

@@ -24,7 +24,10 @@ mod transport;
 
 pub use extension::{Extension, Reply, mcp};
 #[cfg(feature = "http")]
-pub use http::{HttpBody, HttpOptions, HttpService, Peek, PeekKind, RequestName, SessionEnd, fresh_handle, peek};
+pub use http::{
+    HttpBody, HttpOptions, HttpService, MessageSession, MessageStream, Peek, PeekKind, PushError, RequestName, SessionEnd, fresh_handle,
+    peek,
+};
 pub use serve::{End, ServeError};
 pub use server::{NameTaken, Server, ServerBuilder};
 

@@ -1,6 +1,6 @@
 //! Reads lines from a byte stream, with one buffer that is reused and never outgrows a bound.
 
-use std::io;
+use std::{future::Future, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -16,6 +16,18 @@ const AHEAD: usize = 1024 * 1024;
 /// A buffer that grew beyond this for one message is given back after it.
 const KEEP: usize = 2 * 1024 * 1024;
 
+/// Where messages come from. All of it is cancel safe: what was read stays there.
+pub(crate) trait Source: Send {
+    /// Hands messages to `accept` until it makes something of one; `None` at the end.
+    fn next<T: Send>(&mut self, accept: impl FnMut(&[u8]) -> Option<T> + Send) -> impl Future<Output = io::Result<Option<T>>> + Send;
+
+    /// Reads without handing anything out, to notice the end; waits forever once enough was read.
+    fn read_ahead(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Whether the input has ended; messages may be left.
+    fn has_ended(&self) -> bool;
+}
+
 pub(crate) struct Lines<R> {
     input: R,
     buffer: Vec<u8>,
@@ -28,14 +40,9 @@ pub(crate) struct Lines<R> {
     ended: bool,
 }
 
-impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, buffer: Vec::with_capacity(CHUNK), start: 0, scanned: 0, skipping: false, ended: false }
-    }
-
-    /// Hands lines to `accept`, without their end, until it makes something of one; `None` at the
-    /// end of the input. Cancel safe: what was read stays here.
-    pub(crate) async fn next<T>(&mut self, mut accept: impl FnMut(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
+/// Lines without their end.
+impl<R: AsyncRead + Unpin + Send> Source for Lines<R> {
+    async fn next<T: Send>(&mut self, mut accept: impl FnMut(&[u8]) -> Option<T> + Send) -> io::Result<Option<T>> {
         loop {
             while let Some(line) = self.take_line() {
                 if let Some(accepted) = accept(line) {
@@ -50,17 +57,21 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// Reads without handing out lines; waits forever once enough was read. Cancel safe.
-    pub(crate) async fn read_ahead(&mut self) -> io::Result<()> {
+    async fn read_ahead(&mut self) -> io::Result<()> {
         if self.ended || self.buffer.len() - self.start >= AHEAD {
             return std::future::pending().await;
         }
         self.read_more().await
     }
 
-    /// Whether the input has ended; lines may be left.
-    pub(crate) const fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.ended
+    }
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(input: R) -> Self {
+        Self { input, buffer: Vec::with_capacity(CHUNK), start: 0, scanned: 0, skipping: false, ended: false }
     }
 
     async fn read_more(&mut self) -> io::Result<()> {
@@ -130,7 +141,7 @@ fn too_long() {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, Lines, MAX_LINE};
+    use super::{CHUNK, Lines, MAX_LINE, Source as _};
 
     async fn all(input: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Lines::new(input);

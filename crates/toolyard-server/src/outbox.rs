@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::gate::Gate;
 
-/// While more than this waits to be written, no further request is read.
-const FULL: usize = 8 * 1024 * 1024;
+/// While more than this waits to be written to a pipe, no further request is read.
+pub(crate) const FULL: usize = 8 * 1024 * 1024;
 
 /// A write is not made larger than this by adding messages to it.
 const BATCH: usize = 128 * 1024;
@@ -32,6 +32,8 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
     gate: Arc<Gate>,
+    /// While more than this waits to be written, no further request is read.
+    full: usize,
 }
 
 #[derive(Default)]
@@ -43,8 +45,8 @@ struct Queue {
 
 impl Outbox {
     /// An empty one, which tells the gate what it writes.
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), gate }
+    pub(crate) fn new(gate: Arc<Gate>, full: usize) -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), gate, full }
     }
 
     /// Puts one message behind those already waiting; never waits itself.
@@ -63,7 +65,7 @@ impl Outbox {
     /// Whether the peer has taken enough of what waits for it.
     pub(crate) fn has_room(&self) -> bool {
         let queue = self.queue();
-        queue.weight <= FULL || queue.closed
+        queue.weight <= self.full || queue.closed
     }
 
     /// Nothing more is taken in; what waits is still written.
@@ -73,11 +75,34 @@ impl Outbox {
         self.gate.note_written(0);
     }
 
+    /// The next message as JSON; `None` once the outbox is closed and empty.
+    #[cfg(feature = "http")]
+    pub(crate) async fn next(&self) -> Option<Vec<u8>> {
+        loop {
+            let mut message = Vec::new();
+            let closed = self.fill(&mut message, 1);
+            if message.pop().is_some() {
+                self.gate.note_written(message.len());
+                return Some(message);
+            }
+            if closed {
+                return None;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Whether nothing waits to be written.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue().messages.is_empty()
+    }
+
     /// Writes until the outbox is closed and empty, or the peer is gone.
     pub(crate) async fn write_to(&self, mut output: impl AsyncWrite + Unpin) -> io::Result<()> {
         let mut batch = Vec::new();
         loop {
-            let closed = self.fill(&mut batch);
+            let closed = self.fill(&mut batch, BATCH);
             if batch.is_empty() {
                 if closed {
                     return Ok(());
@@ -111,8 +136,8 @@ impl Outbox {
     }
 
     /// Serialises what waits until the batch is large enough; says whether the outbox is closed.
-    fn fill(&self, batch: &mut Vec<u8>) -> bool {
-        while batch.len() < BATCH {
+    fn fill(&self, batch: &mut Vec<u8>, enough: usize) -> bool {
+        while batch.len() < enough {
             let message = {
                 let mut queue = self.queue();
                 let Some(message) = queue.messages.pop_front() else {

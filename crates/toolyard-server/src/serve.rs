@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Server,
+    from_mcp::Reader,
     gate::Gate,
-    outbox::Outbox,
+    lines::Lines,
+    outbox::{self, Outbox},
     server::Ends,
     transport::{STALL, StreamTransport},
 };
@@ -67,14 +69,15 @@ impl Server {
         let input_ended = CancellationToken::new();
         let abandoned = CancellationToken::new();
         let gate = Arc::new(Gate::default());
-        let outbox = Arc::new(Outbox::new(Arc::clone(&gate)));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&gate), outbox::FULL));
         let mut writing = tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move { outbox.write_to(writer).await }
         });
 
         let handler = Self { ends: Ends { abandoned: abandoned.clone(), ..Ends::default() }, ..self.clone() };
-        let transport = StreamTransport::new(reader, Arc::clone(&outbox), Arc::clone(&gate), input_ended.clone());
+        let transport =
+            StreamTransport::new(Lines::new(reader), Reader::default(), Arc::clone(&outbox), Arc::clone(&gate), input_ended.clone());
         // Both eras are told apart by our handler; the SDK's own start ends the connection when a
         // notification comes first.
         let running = serve_directly_with_ct(handler, transport, None, calls.clone());

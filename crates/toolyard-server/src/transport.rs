@@ -1,4 +1,4 @@
-//! The SDK's transport over a pair of byte streams: our own reading, writing and envelope checks.
+//! The SDK's transport over one connection: our own reading, writing and envelope checks.
 //!
 //! When too much is under way, requests wait here while cancellations and replies still pass.
 //! When even the room to wait is full, the input is only read ahead, to notice its end.
@@ -19,16 +19,13 @@ use rmcp::{
     },
     transport::Transport,
 };
-use tokio::{
-    io::AsyncRead,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     from_mcp::{Incoming, Reader},
     gate::Gate,
-    lines::Lines,
+    lines::Source,
     outbox::Outbox,
 };
 
@@ -41,8 +38,8 @@ const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// After the end of the input, requests wait no longer than this for a client that reads nothing.
 pub(crate) const STALL: Duration = Duration::from_millis(40);
 
-pub(crate) struct StreamTransport<R> {
-    lines: Lines<R>,
+pub(crate) struct StreamTransport<S> {
+    source: S,
     reader: Reader,
     outbox: Arc<Outbox>,
     gate: Arc<Gate>,
@@ -58,18 +55,9 @@ struct Waiting {
     bytes: usize,
 }
 
-impl<R: AsyncRead + Unpin> StreamTransport<R> {
-    pub(crate) fn new(input: R, outbox: Arc<Outbox>, gate: Arc<Gate>, input_ended: CancellationToken) -> Self {
-        Self {
-            lines: Lines::new(input),
-            reader: Reader::default(),
-            outbox,
-            gate,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            stalled: None,
-            input_ended,
-        }
+impl<S: Source> StreamTransport<S> {
+    pub(crate) fn new(source: S, reader: Reader, outbox: Arc<Outbox>, gate: Arc<Gate>, input_ended: CancellationToken) -> Self {
+        Self { source, reader, outbox, gate, waiting: VecDeque::new(), waiting_bytes: 0, stalled: None, input_ended }
     }
 
     /// The next message for the SDK. Cancel safe: all state is in `self`.
@@ -80,7 +68,7 @@ impl<R: AsyncRead + Unpin> StreamTransport<R> {
             }
             if !self.is_full() {
                 let reader = &mut self.reader;
-                let read = self.lines.next(|line| reader.read(line).map(|incoming| Waiting { incoming, bytes: line.len() }));
+                let read = self.source.next(|line| reader.read(line).map(|incoming| Waiting { incoming, bytes: line.len() }));
                 tokio::select! {
                     biased;
                     read = read => match read? {
@@ -93,9 +81,9 @@ impl<R: AsyncRead + Unpin> StreamTransport<R> {
                     },
                     () = self.gate.changed(), if !self.waiting.is_empty() => continue,
                 }
-            } else if !self.lines.has_ended() {
+            } else if !self.source.has_ended() {
                 tokio::select! {
-                    read = self.lines.read_ahead() => read?,
+                    read = self.source.read_ahead() => read?,
                     () = self.gate.changed() => {}
                 }
                 continue;
@@ -200,7 +188,7 @@ fn pass(incoming: Incoming) -> Option<ClientJsonRpcMessage> {
     }
 }
 
-impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for StreamTransport<R> {
+impl<S: Source> Transport<RoleServer> for StreamTransport<S> {
     type Error = io::Error;
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
@@ -222,6 +210,7 @@ impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for StreamTransport<R> {
     }
 
     fn close(&mut self) -> impl Future<Output = Result<(), io::Error>> + Send {
+        self.outbox.close();
         ready(Ok(()))
     }
 }

@@ -7,6 +7,7 @@
 //! stand what it leaves open: who owns a session, how much there may be of everything, and errors
 //! that clients can read.
 
+mod messages;
 mod peek;
 mod refusal;
 mod service;
@@ -19,6 +20,7 @@ use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 
+pub use messages::{MessageSession, MessageStream, PushError};
 pub use peek::{Peek, PeekKind, peek};
 pub use service::HttpService;
 
