@@ -6,16 +6,23 @@
 
 mod auth;
 mod config;
+mod early;
 mod error;
 mod listener;
+mod middleware;
 mod routes;
 mod server;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod stand_in;
+mod tls;
 
-pub use auth::{AcrRule, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule, StaticToken};
+use stand_in::ops;
+pub use stand_in::Metrics;
+pub use tls::TlsError;
+pub use auth::{AcrRule, AuthSetupError, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule, StaticToken, hash_token};
 pub use config::{AuthConfig, HttpConfig, HttpLimits, Listen, TlsFiles};
 pub use error::{HttpError, Purpose, SocketProblem};
 pub use server::{BoundServer, bind};

@@ -37,5 +37,6 @@ pub use built_in::{BuiltInPath, protected_paths, secret_paths};
 pub use decision::{Decision, Outcome, RuleOrigin, Verdict};
 pub use policy::Policy;
 pub use roles::RolePolicies;
+pub use rule::ToolPattern;
 pub use spec::{PolicyError, PolicySpec, Profile, ProfileRules, RuleSpec};
 pub use walk::{Beneath, WalkFilter};

@@ -126,6 +126,25 @@ impl Target {
     }
 }
 
+/// The tool part of a rule on its own, for what else is told tool by tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolPattern(Target);
+
+impl ToolPattern {
+    /// Parses a tool, a family, an effect or a glob; `Err` says how to write it instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match split(text)? {
+            (tool, None) => Target::parse(tool).map(Self),
+            (tool, Some(_)) => Err(format!("nothing stands in parentheses here; write `{tool}`")),
+        }
+    }
+
+    /// Whether it is about this tool.
+    pub fn matches(&self, tool: &Selector<'_>) -> bool {
+        self.0.matches(tool, tool.effect)
+    }
+}
+
 /// Splits `tool(rest)` at its outermost parentheses.
 pub(crate) fn split(text: &str) -> Result<(&str, Option<&str>), String> {
     if text.len() > MAX_RULE {

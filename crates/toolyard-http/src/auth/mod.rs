@@ -4,16 +4,22 @@
 //! This server is an OAuth 2.1 resource server and nothing else: it issues no tokens and passes
 //! none on.
 
+mod authenticator;
 mod challenge;
+mod credential;
+mod metadata;
 mod oauth;
+mod scopes;
 mod tokens;
 
 use std::sync::Arc;
 
 use toolyard_core::{Effect, Principal};
 
+pub use authenticator::AuthSetupError;
+pub(crate) use authenticator::Authenticator;
 pub use oauth::{AcrRule, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule};
-pub use tokens::StaticToken;
+pub use tokens::{StaticToken, hash_token};
 
 /// What a request may do, as far as its token goes.
 #[derive(Clone, Debug)]
@@ -49,6 +55,8 @@ pub(crate) enum Refusal {
     Missing,
     /// A credential that is not valid here; `why` is for the audit trail only.
     Invalid { why: &'static str },
+    /// A proof of possession that does not hold (RFC 9449); `why` is for the audit trail only.
+    Proof { why: &'static str },
     /// A request that no credential could make right (`invalid_request`).
     Malformed { why: &'static str },
     /// The token lacks a scope; these are all that the operation needs.
@@ -57,4 +65,26 @@ pub(crate) enum Refusal {
     StepUp { acr_values: String },
     /// The authorization server can't be asked, and nothing is known of this token.
     Unavailable,
+}
+
+impl Refusal {
+    /// The word for this refusal in the audit trail and in metrics.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "unauthenticated",
+            Self::Invalid { .. } | Self::Proof { .. } => "invalid_token",
+            Self::Malformed { .. } => "invalid_request",
+            Self::Scope { .. } => "insufficient_scope",
+            Self::StepUp { .. } => "insufficient_authentication",
+            Self::Unavailable => "issuer_unavailable",
+        }
+    }
+
+    /// What exactly is wrong, for the audit trail; nothing of the credential itself.
+    pub(crate) const fn detail(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid { why } | Self::Proof { why } | Self::Malformed { why } => Some(why),
+            Self::Missing | Self::Scope { .. } | Self::StepUp { .. } | Self::Unavailable => None,
+        }
+    }
 }
