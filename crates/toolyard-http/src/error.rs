@@ -2,6 +2,8 @@
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
+use crate::{AuthSetupError, TlsError};
+
 /// Why a server does not start; every message says what to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,21 @@ pub enum HttpError {
     /// Tokens and no authentication at once.
     #[error("`--unauthenticated-loopback` and configured tokens or OAuth contradict each other; remove one of them")]
     Contradiction,
+    /// The public address is for others, and nobody would have to say who they are.
+    #[error("a public address is for callers from elsewhere, who have to authenticate: configure tokens or OAuth, or remove the public address")]
+    PublicWithoutAuth,
+    /// A certificate for a Unix socket.
+    #[error("a Unix socket is not encrypted; remove `--tls-cert` and `--tls-key`, or listen at an address")]
+    TlsOnSocket,
+    /// The certificate can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Authentication is configured wrongly.
+    #[error("authentication: {0}")]
+    Auth(#[from] AuthSetupError),
+    /// An allowed host or origin is none.
+    #[error("{0}")]
+    Hosts(String),
     /// The public address can't be used.
     #[error("the public address `{url}` {problem}")]
     PublicUrl {

@@ -1,13 +1,42 @@
 //! Takes connections and serves each until it ends.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+pub(crate) mod descriptors;
+pub(crate) mod unix;
 
-use hyper::{server::conn::http1, service::service_fn};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{rt::Read, rt::Write, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use rustix::net::sockopt;
+use tokio::{
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::Semaphore,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{HttpLimits, routes::App};
+use crate::{HttpLimits, routes::App, tls::Tls};
+use unix::UnixSocket;
+
+/// A TLS handshake must be over by then.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A peer that takes nothing for so long is gone. Its silence alone does not matter: listening
+/// streams are silent for hours, but their comments have to arrive.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// A silent peer is asked whether it is still there after so long.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// What is cancelled gets so long to tell its client.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where connections come from.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Tls(TcpListener, Arc<Tls>),
+    Unix(UnixSocket),
+}
 
 /// What ends a server, step by step.
 #[derive(Clone, Debug, Default)]
@@ -20,68 +49,140 @@ pub(crate) struct Stops {
     pub(crate) connections: CancellationToken,
 }
 
-pub(crate) async fn run(listener: TcpListener, app: Arc<App>, stops: Stops, shutdown: CancellationToken) {
-    let limits = app.limits().clone();
-    let cap = limits.max_connections;
+/// Serves until `shutdown`, then lets what is under way finish within the limit and ends the rest.
+pub(crate) async fn run(listener: Listener, app: Arc<App>, stops: Stops, shutdown: CancellationToken) {
+    let cap = app.limits().max_connections;
     let permits = Arc::new(Semaphore::new(cap));
-    let http = builder(&limits);
+    let http = Arc::new(builder(app.limits()));
     loop {
+        // A connection is taken only with a permit in hand: what is beyond the cap waits in the
+        // kernel's queue and costs no descriptor.
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             accepted = async {
                 let permit = Arc::clone(&permits).acquire_owned().await;
-                (listener.accept().await, permit)
+                listener.accept().await.map(|stream| (stream, permit))
             } => accepted,
         };
-        let (Ok((stream, peer)), Ok(permit)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "connection without TCP_NODELAY");
-        }
-        let (app, stops, http) = (Arc::clone(&app), stops.clone(), http.clone());
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let app = Arc::clone(&app);
-                async move { Ok::<_, Infallible>(app.answer(request).await) }
-            });
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stops.accepting.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        ended = connection.as_mut() => ended,
-                        () = stops.connections.cancelled() => Ok(()),
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "connection failed");
+        match accepted {
+            Ok((stream, permit)) => {
+                let connection = serve(stream, Arc::clone(&http), Arc::clone(&app), stops.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
             }
-            drop(permit);
-        });
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection, trying again");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
     }
+    app.drain();
     drop(listener);
     stops.accepting.cancel();
-    let all = u32::try_from(cap).unwrap_or(u32::MAX);
-    if tokio::time::timeout(limits.drain, permits.acquire_many(all)).await.is_err() {
+    let all = || permits.acquire_many(u32::try_from(cap).unwrap_or(u32::MAX));
+    if timeout(app.limits().drain, all()).await.is_err() {
+        tracing::warn!(connections = cap - permits.available_permits(), "cancelling what is still under way");
         stops.calls.cancel();
-        if tokio::time::timeout(Duration::from_millis(500), permits.acquire_many(all)).await.is_err() {
+        if timeout(FAREWELL, all()).await.is_err() {
             stops.connections.cancel();
+            if timeout(FAREWELL, all()).await.is_err() {
+                tracing::error!("connections are left behind");
+            }
+        }
+    }
+    stops.calls.cancel();
+    stops.connections.cancel();
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Tls(TcpStream, Arc<Tls>),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
+            Self::Tls(listener, tls) => Ok(Stream::Tls(listener.accept().await?.0, Arc::clone(tls))),
+            Self::Unix(socket) => Ok(Stream::Unix(socket.accept().await?)),
         }
     }
 }
 
+/// The connection was gone before it was taken; the next one may be fine.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+}
+
+async fn serve(stream: Stream, http: Arc<http1::Builder>, app: Arc<App>, stops: Stops) {
+    let _counted = app.metrics().connection();
+    match stream {
+        Stream::Unix(stream) => exchange(TokioIo::new(stream), &http, &app, &stops).await,
+        Stream::Tcp(stream) => {
+            tune(&stream);
+            exchange(TokioIo::new(stream), &http, &app, &stops).await;
+        }
+        Stream::Tls(stream, tls) => {
+            tune(&stream);
+            let handshake = tokio::select! {
+                handshake = timeout(HANDSHAKE, tls.accept(stream)) => handshake,
+                () = stops.accepting.cancelled() => return,
+            };
+            match handshake {
+                Ok(Ok(stream)) => exchange(TokioIo::new(stream), &http, &app, &stops).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+async fn exchange<I: Read + Write + Unpin>(stream: I, http: &http1::Builder, app: &Arc<App>, stops: &Stops) {
+    let service = service_fn(|request| {
+        let app = Arc::clone(app);
+        async move { Ok::<_, Infallible>(app.answer(request).await) }
+    });
+    let mut connection = pin!(http.serve_connection(stream, service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stops.accepting.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stops.connections.cancelled() => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection failed");
+    }
+}
+
+fn tune(stream: &TcpStream) {
+    let millis = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    let tuned = sockopt::set_tcp_nodelay(stream, true)
+        .and_then(|()| sockopt::set_socket_keepalive(stream, true))
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, PROBE_AFTER))
+        .and_then(|()| sockopt::set_tcp_user_timeout(stream, millis));
+    if let Err(error) = tuned {
+        tracing::debug!(%error, "connection without its options");
+    }
+}
+
 fn builder(limits: &HttpLimits) -> http1::Builder {
+    const BUFFER: usize = 64 << 10;
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
-        .max_headers(100)
-        .max_buf_size(limits.max_head_bytes.max(8192))
+        .max_header_size(limits.max_head_bytes)
+        .max_buf_size(limits.max_head_bytes.max(BUFFER))
         .half_close(false);
     builder
 }

@@ -1,40 +1,192 @@
-//! The one pipeline every request passes.
+//! The one pipeline every request passes, and the paths it leads to.
 
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+mod body;
+mod cors;
+mod guarded;
+pub(crate) mod reply;
+pub(crate) mod sse;
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures::FutureExt as _;
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use toolyard_core::Principal;
-use toolyard_server::{HttpBody, HttpService};
+use toolyard_core::Dispatcher;
+use toolyard_server::{HttpService, Server};
 
-use crate::{HttpConfig, HttpLimits};
+use crate::{
+    HttpConfig, HttpLimits, Metrics,
+    auth::Authenticator,
+    middleware::{admission::Admission, flood::Refusals, headers, hosts::HostRules, rate::RateLimiter, request_id::RequestId},
+    ops::Health,
+};
+pub(crate) use body::{Answer, Content};
+use cors::Cors;
+use reply::Reply;
+use sse::Streams;
 
+/// Everything requests share.
 pub(crate) struct App {
-    service: HttpService,
-    config: HttpConfig,
+    parts: AppParts,
+    cors: Cors,
+    rate: RateLimiter,
+    admission: Admission,
+    /// None without the legacy transport.
+    streams: Option<Arc<Streams>>,
+}
+
+/// What an [`App`] is made of.
+pub(crate) struct AppParts {
+    pub(crate) service: HttpService,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) auth: Authenticator,
+    pub(crate) hosts: HostRules,
+    pub(crate) refusals: Refusals,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) limits: HttpLimits,
+}
+
+/// Where a request leads, for figures as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Mcp,
+    Sse,
+    Messages,
+    Metadata,
+    Health,
+    Unknown,
+}
+
+impl Route {
+    fn of(path: &str, legacy_sse: bool) -> Self {
+        match path {
+            "/mcp" => Self::Mcp,
+            "/sse" if legacy_sse => Self::Sse,
+            "/messages" if legacy_sse => Self::Messages,
+            "/.well-known/oauth-protected-resource" | "/.well-known/oauth-protected-resource/mcp" => Self::Metadata,
+            "/health" => Self::Health,
+            _ => Self::Unknown,
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Mcp => "/mcp",
+            Self::Sse => "/sse",
+            Self::Messages => "/messages",
+            Self::Metadata => "/.well-known/oauth-protected-resource",
+            Self::Health => "/health",
+            Self::Unknown => "other",
+        }
+    }
+
+    /// The methods it answers.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Mcp => "GET, POST, DELETE, OPTIONS",
+            Self::Sse => "GET, OPTIONS",
+            Self::Messages => "POST, OPTIONS",
+            Self::Metadata | Self::Health | Self::Unknown => "GET, HEAD, OPTIONS",
+        }
+    }
 }
 
 impl App {
-    pub(crate) fn new(service: HttpService, config: HttpConfig) -> Self {
-        Self { service, config }
-    }
-
-    pub(crate) fn limits(&self) -> &HttpLimits {
-        &self.config.limits
-    }
-
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<HttpBody> {
-        if request.uri().path() != "/mcp" {
-            return empty(StatusCode::NOT_FOUND);
+    pub(crate) fn new(parts: AppParts, server: &Server, config: &HttpConfig, public_path: &str) -> Self {
+        let limits = &parts.limits;
+        Self {
+            cors: Cors::new(&config.allowed_origins),
+            rate: RateLimiter::new(limits.rate, limits.rate_window),
+            admission: Admission::new(limits),
+            streams: config.legacy_sse.then(|| Arc::new(Streams::new(server.clone(), public_path, limits))),
+            parts,
         }
-        let (mut head, body) = request.into_parts();
-        let Ok(body) = body.collect().await else { return empty(StatusCode::BAD_REQUEST) };
-        head.extensions.insert(Principal::local());
-        self.service.handle(Request::from_parts(head, Full::new(body.to_bytes()))).await
     }
-}
 
-fn empty(status: StatusCode) -> Response<HttpBody> {
-    let mut response = Response::new(HttpBody::default());
-    *response.status_mut() = status;
-    response
+    pub(crate) const fn limits(&self) -> &HttpLimits {
+        &self.parts.limits
+    }
+
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
+    /// From now on requests are answered.
+    pub(crate) fn ready(&self) {
+        self.parts.health.ready();
+    }
+
+    /// Takes figures and writes sums of refusals.
+    pub(crate) fn beat(&self) {
+        self.parts.refusals.flush(Instant::now());
+    }
+
+    /// The first step of the end: streams that only listen end, nothing new begins.
+    pub(crate) fn drain(&self) {
+        self.parts.health.draining();
+        self.parts.service.close();
+        if let Some(streams) = &self.streams {
+            streams.close_idle();
+        }
+    }
+
+    /// Answers one request, whatever happens.
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
+        let route = Route::of(request.uri().path(), self.streams.is_some());
+        let id = RequestId::of(request.headers());
+        let origin = self.cors.origin(request.headers());
+        let answer = AssertUnwindSafe(self.route(route, request, &id, origin.is_some())).catch_unwind().await;
+        let mut response = answer.unwrap_or_else(|_| {
+            tracing::error!(request = id.as_str(), route = route.label(), "a request panicked");
+            reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error").map(Answer::from)
+        });
+        let response_headers = response.headers_mut();
+        headers::secure(response_headers);
+        id.answer(response_headers);
+        if let Some(origin) = origin {
+            Cors::permit(response_headers, origin);
+        }
+        self.parts.metrics.response(route.label(), response.status().as_u16());
+        response
+    }
+
+    async fn route(&self, route: Route, request: Request<Incoming>, id: &RequestId, cross: bool) -> Response<Answer> {
+        let (head, body) = request.into_parts();
+        if let Err(forbidden) = self.parts.hosts.check(&head) {
+            self.refused(forbidden.reason(), None, id, &head);
+            return reply::error(forbidden.status(), forbidden.message()).map(Answer::from);
+        }
+        if head.method == Method::OPTIONS && route != Route::Unknown {
+            return Cors::options(&head.headers, cross, route.methods()).map(Answer::from);
+        }
+        match (route, head.method.as_str()) {
+            (Route::Mcp, "POST") => self.post(head, body, id).await,
+            (Route::Mcp, "GET" | "DELETE") => self.listen(head, id).await,
+            (Route::Sse, "GET") => self.open_stream(head, id).await.map(Answer::from),
+            (Route::Messages, "POST") => self.push(head, body, id).await.map(Answer::from),
+            (Route::Metadata, "GET" | "HEAD") => self.metadata().map(Answer::from),
+            (Route::Health, "GET" | "HEAD") => reply::json(StatusCode::OK, r#"{"status":"ok"}"#).map(Answer::from),
+            (Route::Unknown, _) => reply::refuse(StatusCode::NOT_FOUND, "not found").map(Answer::from),
+            _ => reply::method_not_allowed(route.methods()).map(Answer::from),
+        }
+    }
+
+    /// What clients need to know to get a token (RFC 9728).
+    fn metadata(&self) -> Reply {
+        match self.parts.auth.metadata() {
+            Some(document) => {
+                let mut response = reply::json(StatusCode::OK, document);
+                response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("max-age=300"));
+                response
+            }
+            None => reply::refuse(StatusCode::NOT_FOUND, "not found"),
+        }
+    }
+
+    /// Notes what was turned away.
+    fn refused(&self, reason: &'static str, principal: Option<&str>, id: &RequestId, head: &Parts) {
+        self.parts.metrics.refused(reason);
+        self.parts.refusals.note(principal, id.as_str(), reason, head.uri.path(), Instant::now());
+    }
 }

@@ -23,7 +23,7 @@ use toolyard_core::{Access, Answer, ApprovalFallback, Context, Dispatcher, Effec
 use toolyard_policy::{Policy, PolicySpec};
 use toolyard_server::Server;
 
-use crate::{HttpConfig, Listen, bind};
+use crate::{HttpConfig, Listen, Metrics, bind};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ impl TestServer {
         let mut config = local_config();
         change(&mut config);
         let work = Work::default();
-        let bound = bind(&server(&work), config).await.expect("the configuration is fine");
+        let bound = bind(&server(&work), config, Metrics::new()).await.expect("the configuration is fine");
         let (address, health) = (bound.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))), None);
         let stop = CancellationToken::new();
         let served = tokio::spawn(bound.serve(stop.clone()));

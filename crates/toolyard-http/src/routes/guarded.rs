@@ -1,0 +1,200 @@
+//! Requests that need to say who sends them: everything that reaches the protocol.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use toolyard_server::{Peek, PeekKind, RequestName, peek};
+
+use super::{
+    Answer, App, Content,
+    reply::{self, Reply},
+    sse::Untaken,
+};
+use crate::{
+    auth::{Grant, Operation, Refusal},
+    early,
+    middleware::{admission::Permit, body, request_id::RequestId},
+};
+
+/// How much of a refused body is read on, and for how long.
+const LINGER_BYTES: usize = 64 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+impl App {
+    /// `POST /mcp`: a message of either era.
+    pub(super) async fn post(&self, mut head: Parts, incoming: Incoming, id: &RequestId) -> Response<Answer> {
+        let (grant, permit, body) = match self.admit(&mut head, incoming, id).await {
+            Ok(admitted) => admitted,
+            Err(response) => return response.map(Answer::from),
+        };
+        let began = Instant::now();
+        let seen = peek(&body);
+        if let Err(response) = self.check(&grant, &seen, &head, id) {
+            return response.map(Answer::from);
+        }
+        let method = seen.method_label();
+        // Whoever only listens must not keep others from calling; the service counts these itself.
+        let permit = (method != "subscriptions/listen").then_some(permit);
+        let early = seen.kind == PeekKind::Request && method != "initialize" && permit.is_some();
+        hand_over(&mut head, grant, id);
+        let request = Request::from_parts(head, Full::new(body.clone()));
+        let answered = if early {
+            early::answer(self.parts.service.clone(), request, body, self.limits()).await
+        } else {
+            Ok(self.parts.service.handle(request).await.map(Content::Served))
+        };
+        let response = answered.unwrap_or_else(|early::Panicked| reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+        let ended = Ended { metrics: self.parts.metrics.clone(), method, began, status: response.status(), _permit: permit };
+        response.map(|content| Answer::from(content).hold(ended))
+    }
+
+    /// `GET` and `DELETE` of `/mcp`: sessions of the handshake era.
+    pub(super) async fn listen(&self, mut head: Parts, id: &RequestId) -> Response<Answer> {
+        let grant = match self.identify(&mut head, id).await {
+            Ok(grant) => grant,
+            Err(response) => return response.map(Answer::from),
+        };
+        if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
+            return self.challenge(&refusal, Some(&grant), &head, id).map(Answer::from);
+        }
+        hand_over(&mut head, grant, id);
+        self.parts.service.handle(Request::from_parts(head, Full::default())).await.map(|body| Content::Served(body).into())
+    }
+
+    /// `GET /sse`.
+    pub(super) async fn open_stream(&self, mut head: Parts, id: &RequestId) -> Reply {
+        let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND) };
+        let grant = match self.identify(&mut head, id).await {
+            Ok(grant) => grant,
+            Err(response) => return response,
+        };
+        if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
+            return self.challenge(&refusal, Some(&grant), &head, id);
+        }
+        streams.open(grant.principal, self.limits())
+    }
+
+    /// `POST /messages`.
+    pub(super) async fn push(&self, mut head: Parts, incoming: Incoming, id: &RequestId) -> Reply {
+        let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND) };
+        let (grant, _permit, body) = match self.admit(&mut head, incoming, id).await {
+            Ok(admitted) => admitted,
+            Err(response) => return response,
+        };
+        if let Err(response) = self.check(&grant, &peek(&body), &head, id) {
+            return response;
+        }
+        match streams.push(&head.uri, &grant.principal, body) {
+            Ok(()) => reply::empty(StatusCode::ACCEPTED),
+            Err(Untaken::Unknown { foreign }) => {
+                if foreign {
+                    self.refused("foreign_session", Some(grant.principal.name()), id, &head);
+                }
+                reply::error(StatusCode::NOT_FOUND, "there is no such session")
+            }
+            Err(Untaken::Malformed) => reply::error(StatusCode::BAD_REQUEST, "the body is no message of the protocol"),
+            Err(Untaken::Full) => {
+                reply::retry_after(reply::error(StatusCode::SERVICE_UNAVAILABLE, "too many calls are under way in this session"), 1)
+            }
+        }
+    }
+
+    /// Who is calling, if he may call now.
+    async fn identify(&self, head: &mut Parts, id: &RequestId) -> Result<Grant, Reply> {
+        let grant = match self.parts.auth.authenticate(head).await {
+            Ok(grant) => grant,
+            Err(refusal) => return Err(self.challenge(&refusal, None, head, id)),
+        };
+        // Nothing behind this point may see a credential, let alone pass it on.
+        for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE] {
+            head.headers.remove(name);
+        }
+        head.headers.remove("dpop");
+        let taken = self.rate.take(grant.principal.name(), Instant::now());
+        self.parts.metrics.rate_limited(taken.is_ok());
+        if let Err(wait) = taken {
+            self.refused("rate_limited", Some(grant.principal.name()), id, head);
+            let response = reply::error(StatusCode::TOO_MANY_REQUESTS, "too many requests, try again later");
+            return Err(reply::retry_after(response, wait.seconds()));
+        }
+        Ok(grant)
+    }
+
+    /// The same for a request with a body, which gets a place among those that are worked on.
+    async fn admit(&self, head: &mut Parts, mut incoming: Incoming, id: &RequestId) -> Result<(Grant, Permit, Bytes), Reply> {
+        let grant = self.identify(head, id).await?;
+        let entered = self.admission.enter(grant.principal.name()).await;
+        let permit = entered.map_err(|busy| {
+            self.refused("busy", Some(grant.principal.name()), id, head);
+            reply::retry_after(reply::error(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"), busy.retry_after.seconds())
+        })?;
+        let read = match body::expect_json(&head.headers) {
+            Ok(()) => body::read(&head.headers, &mut incoming, self.limits()).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(body) => Ok((grant, permit, body)),
+            Err(error) => {
+                drop(permit);
+                self.refused(error.reason(), Some(grant.principal.name()), id, head);
+                linger(incoming).await;
+                Err(reply::error(error.status(), &error.message()))
+            }
+        }
+    }
+
+    /// Whether the token reaches that far.
+    fn check(&self, grant: &Grant, seen: &Peek<'_>, head: &Parts, id: &RequestId) -> Result<(), Reply> {
+        let operation = match seen.tool.and_then(|tool| self.parts.dispatcher.definition(tool)) {
+            Some(tool) => Operation::Tool { name: tool.name, family: tool.family(), effect: tool.effect },
+            None => Operation::Protocol,
+        };
+        self.parts.auth.check(grant, operation).map_err(|refusal| self.challenge(&refusal, Some(grant), head, id))
+    }
+
+    fn challenge(&self, refusal: &Refusal, grant: Option<&Grant>, head: &Parts, id: &RequestId) -> Reply {
+        self.refused(refusal.reason(), grant.map(|grant| grant.principal.name()), id, head);
+        self.parts.auth.challenge(refusal).map(Content::Whole)
+    }
+}
+
+/// Reads on for a moment: a client that is still sending when its connection closes sees a reset
+/// instead of the answer.
+async fn linger(mut body: Incoming) {
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it ended in time makes no difference.
+    timeout(LINGER, reading).await.unwrap_or_default();
+}
+
+fn hand_over(head: &mut Parts, grant: Grant, id: &RequestId) {
+    head.extensions.insert(grant.principal);
+    head.extensions.insert(RequestName(id.as_str().into()));
+}
+
+/// Notes how long an operation took, and leaves its place, when its answer is over.
+struct Ended {
+    metrics: crate::Metrics,
+    method: &'static str,
+    began: Instant,
+    status: StatusCode,
+    _permit: Option<Permit>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let error = (!self.status.is_success()).then(|| self.status.as_str());
+        self.metrics.operation(self.method, self.began.elapsed(), error);
+    }
+}
