@@ -6,6 +6,8 @@ mod ends;
 mod envelope;
 mod eras;
 mod flood;
+#[cfg(feature = "http")]
+mod http;
 mod tools;
 
 use std::{
@@ -25,7 +27,7 @@ use toolyard_core::{
     ApprovalFallback, Dispatcher, Toolset,
     audit::{AuditError, AuditSink, Finish, Intent, Refusal},
 };
-use toolyard_policy::{Policy, PolicySpec};
+use toolyard_policy::{PolicySpec, RolePolicies};
 
 use crate::{End, ServeError, Server};
 
@@ -37,8 +39,12 @@ pub(super) fn server(fallback: ApprovalFallback) -> Server {
 }
 
 pub(super) fn recorded(fallback: ApprovalFallback, tools: Toolset, recorder: &Recorder) -> Server {
-    let policy = Policy::compile(&PolicySpec::default()).map_err(|error| error.problem);
-    let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
+    ruled(fallback, tools, recorder, &PolicySpec::default())
+}
+
+pub(super) fn ruled(fallback: ApprovalFallback, tools: Toolset, recorder: &Recorder, rules: &PolicySpec) -> Server {
+    let policies = RolePolicies::compile(rules).map_err(|error| error.problem);
+    let dispatcher = Dispatcher::builder(tools, policies.expect("the rules compile"));
     let dispatcher = dispatcher.audit(Arc::new(recorder.clone()));
     let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
     Server::builder(dispatcher).name("test").version("1").instructions("Try it.").approval_fallback(fallback).build()
@@ -48,11 +54,18 @@ pub(super) fn recorded(fallback: ApprovalFallback, tools: Toolset, recorder: &Re
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recorder {
     outcomes: Arc<Mutex<Vec<String>>>,
+    refusals: Arc<Mutex<Vec<String>>>,
 }
 
 impl Recorder {
     pub(super) fn outcomes(&self) -> Vec<String> {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What transports turned away: `caller request reason detail`.
+    #[cfg(feature = "http")]
+    pub(super) fn refusals(&self) -> Vec<String> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for the first outcome.
@@ -80,7 +93,10 @@ impl AuditSink for Recorder {
         Ok(())
     }
 
-    fn refused(&self, _: &Refusal<'_>) -> Result<(), AuditError> {
+    fn refused(&self, refusal: &Refusal<'_>) -> Result<(), AuditError> {
+        let Refusal { principal, request, reason, detail, count } = refusal;
+        let refusal = format!("{} {request} {reason} {detail} {count}", principal.unwrap_or("nobody"));
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
         Ok(())
     }
 
