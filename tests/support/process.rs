@@ -82,6 +82,24 @@ impl Process {
         wait(&mut self.child, limit)
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(sent.expect("a shell").success(), "the program is gone; it said: {}", self.errors());
+    }
+
+    /// Ends the program at once.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child that can be killed");
+        self.child.wait().expect("a child that ends when killed");
+    }
+
     /// Whether the program still runs.
     pub fn is_running(&mut self) -> bool {
         self.wait(Duration::ZERO).is_none()

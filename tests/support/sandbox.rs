@@ -59,6 +59,12 @@ impl Sandbox {
         self.root.path().join("home")
     }
 
+    /// Where the server under test keeps its trail and its token.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.path().join("state/toolyard")
+    }
+
     /// A place outside the workspace for plans, logs and configuration files.
     #[must_use]
     pub fn scratch(&self, name: &str) -> PathBuf {

@@ -39,6 +39,19 @@ pub fn violations(lines: &[Line]) -> Vec<String> {
     conversation.violations
 }
 
+/// What is wrong with what came back for one request over HTTP, where a header names the version.
+///
+/// The request itself is not judged, since tests send wrong ones on purpose.
+#[must_use]
+pub fn answer_violations(version: Option<&str>, request: &str, answers: &[String]) -> Vec<String> {
+    let mut conversation = Conversation { negotiated: version.map(str::to_owned), ..Conversation::default() };
+    conversation.line(&Line { to: To::Server, text: request.to_owned(), deliberate: true });
+    for answer in answers {
+        conversation.line(&Line { to: To::Client, text: answer.clone(), deliberate: false });
+    }
+    conversation.violations
+}
+
 /// What is wrong with a tool's schema: it must be valid 2020-12 with an object at its root.
 #[must_use]
 pub fn tool_schema_problems(schema: &Value) -> Vec<String> {
