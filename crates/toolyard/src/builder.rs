@@ -11,7 +11,7 @@ use std::{
 };
 
 use toolyard_core::{
-    ApprovalFallback, Dispatcher, Toolset,
+    ApprovalFallback, Dispatcher, Observer, Toolset,
     audit::{AuditError, AuditSink, FileSink, FileSinkConfig, NoAudit},
     guard::{AllowedDirs, GuardError},
 };
@@ -85,13 +85,14 @@ pub struct Builder {
     default_state: Option<PathBuf>,
     audit: Option<Arc<dyn AuditSink>>,
     protected: Vec<PathBuf>,
+    observer: Option<Arc<dyn Observer>>,
     tools: Toolset,
 }
 
 /// A server that is ready to be carried by a transport.
 pub struct Toolyard {
     dispatcher: Arc<Dispatcher>,
-    fallback: ApprovalFallback,
+    fallback: Option<ApprovalFallback>,
     audit: Option<FileSinkHandle>,
     directories: Vec<String>,
     policy: PolicySpec,
@@ -120,6 +121,7 @@ impl Toolyard {
             default_state: None,
             audit: None,
             protected: Vec::new(),
+            observer: None,
             tools: Toolset::new(),
         }
     }
@@ -129,8 +131,9 @@ impl Toolyard {
         &self.dispatcher
     }
 
-    /// What happens to an ask when the user can't be reached through the protocol.
-    pub const fn fallback(&self) -> ApprovalFallback {
+    /// What happens to an ask when the user can't be reached through the protocol; none leaves it to
+    /// the transport: [`ApprovalFallback::Host`] on stdio, [`ApprovalFallback::Deny`] over HTTP.
+    pub const fn fallback(&self) -> Option<ApprovalFallback> {
         self.fallback
     }
 
@@ -164,14 +167,25 @@ impl Toolyard {
         &self.warnings
     }
 
-    /// The MCP server of this yard, for any transport.
+    /// The MCP server of this yard, for a host that runs as the same user.
     #[cfg(feature = "stdio")]
     pub fn server(&self) -> toolyard_server::Server {
+        self.server_with(ApprovalFallback::Host)
+    }
+
+    /// The MCP server of this yard, for hosts elsewhere.
+    #[cfg(feature = "http")]
+    pub fn http_server(&self) -> toolyard_server::Server {
+        self.server_with(ApprovalFallback::Deny)
+    }
+
+    #[cfg(any(feature = "stdio", feature = "http"))]
+    fn server_with(&self, fallback: ApprovalFallback) -> toolyard_server::Server {
         toolyard_server::Server::builder(Arc::clone(&self.dispatcher))
             .title("Toolyard")
             .version(env!("CARGO_PKG_VERSION"))
             .instructions(self.instructions())
-            .approval_fallback(self.fallback)
+            .approval_fallback(self.fallback.unwrap_or(fallback))
             .build()
     }
 
@@ -187,7 +201,38 @@ impl Toolyard {
         served.map(drop).map_err(io::Error::other)
     }
 
-    #[cfg(feature = "stdio")]
+    /// The token that hosts on this machine share, `token:local`, and the file it is kept in. The
+    /// file is made in the state directory, readable by this user only, when it is not there.
+    ///
+    /// # Errors
+    /// When there is no state directory, or others could have read the file.
+    #[cfg(feature = "http")]
+    pub fn local_token(&self) -> Result<(toolyard_http::StaticToken, PathBuf), crate::TokenFileError> {
+        let state = self.state.as_deref().ok_or(crate::TokenFileError::NoStateDirectory)?;
+        let sha256 = crate::token::hash(&crate::token::kept(state)?);
+        let token = toolyard_http::StaticToken { name: "local".into(), sha256, roles: Vec::new() };
+        Ok((token, crate::token::path(state)))
+    }
+
+    /// Serves over HTTP until `shutdown`, then lets calls finish; `metrics` are those whose observer
+    /// was given to [`Builder::observer`].
+    ///
+    /// # Errors
+    /// When the configuration would let anybody in, an address can't be had, or the end of the audit
+    /// trail can't be written.
+    #[cfg(feature = "http")]
+    pub async fn serve_http(
+        &self,
+        config: toolyard_http::HttpConfig,
+        metrics: toolyard_http::Metrics,
+        shutdown: tokio_util::sync::CancellationToken,
+    ) -> Result<(), toolyard_http::HttpError> {
+        let bound = toolyard_http::bind(&self.http_server(), config, metrics).await?;
+        bound.serve(shutdown).await;
+        Ok(())
+    }
+
+    #[cfg(any(feature = "stdio", feature = "http"))]
     fn instructions(&self) -> String {
         let mut text = String::from(
             "Every answer ends with a line in brackets that says how complete it is; pass its cursor back to get the rest. \
@@ -220,6 +265,12 @@ impl Builder {
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
+    }
+
+    /// What the settings say about HTTP.
+    #[cfg(feature = "http")]
+    pub const fn http(&self) -> &crate::config::HttpSettings {
+        self.settings.http()
     }
 
     /// Opens a directory to the tools; the first one given is where relative paths start.
@@ -283,6 +334,12 @@ impl Builder {
         self
     }
 
+    /// Tells how calls go, for figures.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Adds tools behind the built-in ones.
     pub fn tools(mut self, tools: Toolset) -> Self {
         self.tools = self.tools.merge(tools);
@@ -302,7 +359,11 @@ impl Builder {
         let tools = self.toolset(directories);
         let warnings = self.check_names(&tools, &spec)?;
         let tool_names = tools.definitions().map(|definition| definition.name).collect();
-        let dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(self.settings.limits).build().map_err(SetupError::Tools)?;
+        let mut dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(self.settings.limits);
+        if let Some(observer) = self.observer {
+            dispatcher = dispatcher.observer(observer);
+        }
+        let dispatcher = dispatcher.build().map_err(SetupError::Tools)?;
         Ok(Toolyard {
             dispatcher: Arc::new(dispatcher),
             fallback: self.settings.fallback,

@@ -20,6 +20,8 @@
 mod builder;
 mod json;
 mod state;
+#[cfg(feature = "http")]
+mod token;
 
 #[cfg(all(test, feature = "cli", feature = "fs"))]
 mod definitions;
@@ -29,16 +31,21 @@ pub mod cli;
 pub mod config;
 
 pub use builder::{Builder, SetupError, Toolyard};
+#[cfg(feature = "http")]
+pub use token::TokenFileError;
 
 /// Tools, dispatch, guarded filesystem access, audit, limits and errors.
 pub use toolyard_core as core;
 /// The filesystem tools.
 #[cfg(feature = "fs")]
 pub use toolyard_fs as fs;
+/// The HTTP transport.
+#[cfg(feature = "http")]
+pub use toolyard_http as http;
 /// Rules and decisions.
 pub use toolyard_policy as policy;
 /// The MCP server that a transport carries.
-#[cfg(feature = "stdio")]
+#[cfg(any(feature = "stdio", feature = "http"))]
 pub use toolyard_server as server;
 /// The stdio transport.
 #[cfg(feature = "stdio")]

@@ -1,9 +1,15 @@
 //! Commands and options; their doc comments are the help text and `docs/cli.md`.
 
+#[cfg(feature = "http")]
+mod http;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use toolyard_policy::Profile;
+
+#[cfg(feature = "http")]
+pub(super) use http::HttpArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -18,6 +24,7 @@ Exit codes:
 #[command(after_long_help = "\
 Examples:
   toolyard serve                                    serve the current directory over stdio
+  toolyard serve --http :8080                       serve it over HTTP on this machine
   toolyard call fs_grep '{\"pattern\":\"TODO\"}'        run one tool by hand
   toolyard client-config claude-code --write        register with Claude Code in this project
   toolyard policy explain fs_delete '{\"path\":\"a\"}'  what would happen, and why
@@ -34,10 +41,24 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve the tools to an MCP host over stdin and stdout.
+    /// Serve the tools to MCP hosts, over stdin and stdout or over HTTP.
     ///
-    /// Hosts start this command; `toolyard client-config` prints how to tell them.
-    Serve(ServeArgs),
+    /// Hosts start this command for stdio; `toolyard client-config` prints how to tell them. With
+    /// --http, with `http.listen` in the configuration, or with MCP_PORT in the environment the
+    /// tools are served over HTTP at /mcp; what comes first in this list counts. MCP_HOST is the
+    /// address to MCP_PORT; without it that is 127.0.0.1.
+    ///
+    /// On this machine callers need the token in STATE/http-token, which is made when neither
+    /// tokens nor OAuth are configured. Elsewhere one of these has to be configured.
+    #[command(after_help = "\
+Examples:
+  toolyard serve                                          over stdio
+  toolyard serve --http :8080                             over HTTP, with a token, on this machine
+  toolyard serve --http unix:/run/user/1000/toolyard.sock over a socket that only you can open
+  toolyard serve --config mcp-config.json --http 0.0.0.0:8443 --tls-cert c.pem --tls-key k.pem
+
+SIGTERM and Ctrl-C let running calls finish; a second one ends at once.")]
+    Serve(Box<ServeArgs>),
     /// Run one tool through the same policy, audit and limits, and print its answer.
     #[command(after_help = "\
 Examples:
@@ -71,6 +92,17 @@ written stay as they are; a file that can't be understood is not touched.")]
     ClientConfig(ClientConfigArgs),
     /// Check this machine, the directories and the configuration, in words.
     Doctor(DoctorArgs),
+    /// Make tokens for callers over HTTP.
+    #[cfg(feature = "http")]
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Ask a server over HTTP whether it is ready, for containers.
+    #[cfg(feature = "http")]
+    #[command(after_help = "\
+Exit code 0: ready; 1: not ready, or nobody answers; 2: wrong usage or configuration.")]
+    Healthcheck(HealthcheckArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -92,6 +124,43 @@ pub(super) enum ConfigCommand {
     Check(CheckArgs),
     /// Print the JSON Schema of the configuration file.
     Schema,
+}
+
+#[cfg(feature = "http")]
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token: it goes to stdout, once; its entry for the configuration goes to stderr.
+    #[command(after_help = "\
+Examples:
+  toolyard token new --name ci --role reader
+  toolyard token new --name ci > token-for-ci")]
+    New(TokenArgs),
+}
+
+#[cfg(feature = "http")]
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    /// Whom it stands for: letters, digits, `.`, `_` and `-`.
+    #[arg(long, default_value = "new")]
+    pub(super) name: String,
+    /// Role that rules can name; may be repeated.
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: Vec<String>,
+}
+
+#[cfg(feature = "http")]
+#[derive(Debug, Args)]
+pub(super) struct HealthcheckArgs {
+    /// What to ask [default: /readyz where the configuration tells health, else
+    /// http://127.0.0.1:8081/readyz].
+    #[arg(long)]
+    pub(super) url: Option<String>,
+    /// How long to wait: `3s`, `500ms`.
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub(super) timeout: String,
+    /// Configuration file [environment: MCP_CONFIG_PATH].
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// What is served, and under which rules.
@@ -128,17 +197,32 @@ pub(super) struct ServerArgs {
 #[command(next_help_heading = "Log options")]
 pub(super) struct LogArgs {
     /// Log in detail to stderr; FILTER narrows it, as in `toolyard_fs=trace`.
-    #[arg(long, value_name = "FILTER", num_args = 0..=1, require_equals = true, default_missing_value = "debug,rmcp=info")]
+    #[arg(long, value_name = "FILTER", num_args = 0..=1, require_equals = true, default_missing_value = "debug")]
     pub(super) debug: Option<String>,
-    /// Log what happens to stderr, not only warnings.
+    /// Log what happens to stderr, not only warnings [environment: LOG_LEVEL].
     #[arg(long, conflicts_with = "debug")]
     pub(super) verbose: bool,
+    /// How logs are written [default: text; environment: LOG_FORMAT].
+    #[arg(long, value_enum)]
+    pub(super) log_format: Option<LogFormat>,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// A line of words for each event.
+    Text,
+    /// A JSON object for each event, on one line.
+    Json,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) server: ServerArgs,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
 }

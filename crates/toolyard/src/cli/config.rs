@@ -5,7 +5,7 @@ use crate::config;
 
 pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
     let yard = setup::start(&args.server, &args.log)?;
-    let from = match setup::config_path(&args.server) {
+    let from = match setup::config_path(args.server.config.as_deref()) {
         Some(path) => format!("`{}` is valid", path.display()),
         None => "no configuration file; the defaults are in force".to_owned(),
     };

@@ -38,12 +38,12 @@ impl Finding {
 pub(super) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
     logging::start(&args.log)?;
     let mut findings = machine::kernel();
-    let configuration = match setup::config_path(&args.server) {
+    let configuration = match setup::config_path(args.server.config.as_deref()) {
         Some(path) => format!("the configuration `{}`", path.display()),
         None => "no configuration file, the defaults".to_owned(),
     };
     let mut summary = String::new();
-    match setup::build(&args.server) {
+    match setup::builder(&args.server).and_then(|builder| builder.build().map_err(Failure::setup)) {
         Ok(yard) => {
             findings.push(Finding::good(format!("{configuration}: the server can start")));
             findings.extend(directories(&yard));

@@ -8,8 +8,12 @@ mod call;
 mod client_config;
 mod config;
 mod doctor;
+#[cfg(feature = "http")]
+mod healthcheck;
 mod policy;
 mod serve;
+#[cfg(feature = "http")]
+mod token;
 mod tools;
 
 mod environment;
@@ -22,6 +26,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+#[cfg(feature = "http")]
+use args::TokenCommand;
 use args::{Cli, Command, ConfigCommand, PolicyCommand};
 
 /// What a command came to.
@@ -102,6 +108,10 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Some(Command::Config { command: ConfigCommand::Schema }) => config::schema(),
         Some(Command::ClientConfig(args)) => client_config::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
+        #[cfg(feature = "http")]
+        Some(Command::Token { command: TokenCommand::New(args) }) => token::new(&args),
+        #[cfg(feature = "http")]
+        Some(Command::Healthcheck(args)) => healthcheck::run(&args),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "toolyard", &mut script);

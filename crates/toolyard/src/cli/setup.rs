@@ -14,7 +14,7 @@ use super::{
     environment, files, logging,
 };
 use crate::{
-    Toolyard,
+    Builder, Toolyard,
     config::{MAX_CONFIG_BYTES, Settings},
 };
 
@@ -23,18 +23,23 @@ const MAX_ARGUMENT_BYTES: u64 = 16 << 20;
 /// Starts logging and puts the server together.
 pub(super) fn start(server: &ServerArgs, log: &LogArgs) -> Result<Toolyard, Failure> {
     logging::start(log)?;
-    let yard = build(server)?;
+    finish(builder(server)?)
+}
+
+/// Puts the server together, and logs what is probably not meant.
+pub(super) fn finish(builder: Builder) -> Result<Toolyard, Failure> {
+    let yard = builder.build().map_err(Failure::setup)?;
     for warning in yard.warnings() {
         tracing::warn!("{warning}");
     }
     Ok(yard)
 }
 
-/// Puts the server together.
-pub(super) fn build(args: &ServerArgs) -> Result<Toolyard, Failure> {
+/// What options, configuration and environment ask for.
+pub(super) fn builder(args: &ServerArgs) -> Result<Builder, Failure> {
     let mut builder = Toolyard::builder();
     let current = environment::current_directory().context("the current directory can't be found").map_err(Failure::Setup)?;
-    if let Some(path) = config_path(args) {
+    if let Some(path) = config_path(args.config.as_deref()) {
         let settings = load(&path)?;
         // Tools must not change what they are governed by, wherever the file is.
         let file = files::canonical(&path).with_context(|| path.display().to_string()).map_err(Failure::Setup)?;
@@ -62,12 +67,12 @@ pub(super) fn build(args: &ServerArgs) -> Result<Toolyard, Failure> {
     if let Some(directory) = environment::state_directory() {
         builder = builder.default_state_directory(directory);
     }
-    builder.build().map_err(Failure::setup)
+    Ok(builder)
 }
 
 /// The configuration file in force.
-pub(super) fn config_path(args: &ServerArgs) -> Option<PathBuf> {
-    args.config.clone().or_else(|| environment::path("MCP_CONFIG_PATH"))
+pub(super) fn config_path(option: Option<&Path>) -> Option<PathBuf> {
+    option.map(Path::to_owned).or_else(|| environment::path("MCP_CONFIG_PATH"))
 }
 
 /// One thread for the protocol; blocking work has threads of its own.
@@ -96,7 +101,8 @@ pub(super) fn arguments(given: Option<&str>) -> Result<Map<String, Value>, Failu
         .map_err(Failure::Setup)
 }
 
-fn load(path: &Path) -> Result<Settings, Failure> {
+/// Reads and checks a configuration file.
+pub(super) fn load(path: &Path) -> Result<Settings, Failure> {
     let shown = path.display();
     let text = files::read_text(path, MAX_CONFIG_BYTES).with_context(|| format!("the configuration `{shown}` can't be read"));
     let text = text.map_err(Failure::Setup)?;

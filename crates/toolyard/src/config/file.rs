@@ -1,11 +1,18 @@
 //! The file as written. Doc comments here are the text of `docs/configuration.md`.
 
+mod http;
+
 use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::RuleEntry;
+
+pub use http::{
+    AcrSection, Dpop, HttpLimitsSection, HttpSection, IntrospectionSection, IssuerSection, OauthSection, ScopeSection, TlsSection,
+    TokenSection,
+};
 
 /// Configuration of a Toolyard server. Every key may be left out; an unknown key is an error.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -28,6 +35,8 @@ pub struct ConfigFile {
     pub audit: AuditConfig,
     /// What the server keeps between runs.
     pub state: StateConfig,
+    /// Serving over HTTP; see `docs/http.md`.
+    pub http: Option<HttpSection>,
 }
 
 /// The tool families.
@@ -159,18 +168,18 @@ pub enum ProfileName {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ApprovalConfig {
-    /// What an ask comes to when the host can't put the question to the user; default `host`.
-    pub fallback: Fallback,
+    /// What an ask comes to when the host can't put the question to the user; default `host` on
+    /// stdio and `deny` over HTTP, where nobody can tell whether a person sits there.
+    pub fallback: Option<Fallback>,
 }
 
 /// What an ask comes to when the host can't put the question to the user.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum Fallback {
     /// The host's own permission prompt is the consent: the call runs. A host that was told to
     /// accept everything asks nobody.
-    #[default]
     Host,
     /// The call is denied.
     Deny,

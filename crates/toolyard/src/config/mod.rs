@@ -7,6 +7,8 @@
 mod file;
 mod rule;
 
+#[cfg(feature = "http")]
+pub(crate) mod http;
 mod settings;
 mod variables;
 
@@ -14,9 +16,12 @@ mod variables;
 mod tests;
 
 pub use file::{
-    ApprovalConfig, AuditConfig, ConfigFile, CosmosConfig, Fallback, FilesystemConfig, GitConfig, GithubConfig, LimitsConfig, MemoryConfig,
-    PolicyConfig, ProfileName, StateConfig, ToolsConfig,
+    AcrSection, ApprovalConfig, AuditConfig, ConfigFile, CosmosConfig, Dpop, Fallback, FilesystemConfig, GitConfig, GithubConfig,
+    HttpLimitsSection, HttpSection, IntrospectionSection, IssuerSection, LimitsConfig, MemoryConfig, OauthSection, PolicyConfig,
+    ProfileName, ScopeSection, StateConfig, TlsSection, TokenSection, ToolsConfig,
 };
+#[cfg(feature = "http")]
+pub use http::{ClientSecret, HttpSettings, Operations, SecretRef};
 pub use rule::RuleEntry;
 pub use settings::{ConfigError, MAX_CONFIG_BYTES, Settings};
 

@@ -45,10 +45,13 @@ pub struct Settings {
     /// None when the filesystem family is switched off.
     pub(crate) filesystem: Option<FilesystemSettings>,
     pub(crate) policy: PolicySpec,
-    pub(crate) fallback: ApprovalFallback,
+    /// None when the transport decides.
+    pub(crate) fallback: Option<ApprovalFallback>,
     pub(crate) limits: Limits,
     pub(crate) audit: AuditSettings,
     pub(crate) state: Option<PathBuf>,
+    #[cfg(feature = "http")]
+    pub(crate) http: super::HttpSettings,
 }
 
 #[derive(Clone, Debug)]
@@ -71,10 +74,12 @@ impl Default for Settings {
         Self {
             filesystem: cfg!(feature = "fs").then_some(FilesystemSettings { directories: Vec::new(), durable: true }),
             policy: PolicySpec::default(),
-            fallback: ApprovalFallback::Host,
+            fallback: None,
             limits: Limits::default(),
             audit: AuditSettings { enabled: true, directory: None, sync: true },
             state: None,
+            #[cfg(feature = "http")]
+            http: super::HttpSettings::default(),
         }
     }
 }
@@ -110,8 +115,12 @@ impl Settings {
     /// # Errors
     /// The first thing that is wrong, with the path of its key.
     pub fn resolve(file: ConfigFile, base: &Path) -> Result<Self, ConfigError> {
-        let ConfigFile { schema: _, tools, policy, approval, limits, audit, state } = file;
+        let ConfigFile { schema: _, tools, policy, approval, limits, audit, state, http } = file;
         refuse_absent_families(&tools)?;
+        #[cfg(not(feature = "http"))]
+        if http.is_some() {
+            return Err(ConfigError::at("http", "this program was built without HTTP; remove the section"));
+        }
         let specs = |rules: Vec<RuleEntry>| -> Vec<RuleSpec> { rules.into_iter().map(|RuleEntry(spec)| spec).collect() };
         Ok(Self {
             filesystem: resolve_filesystem(tools.filesystem, base)?,
@@ -126,10 +135,10 @@ impl Settings {
                 allow: specs(policy.allow),
                 only: Vec::new(),
             },
-            fallback: match approval.fallback {
+            fallback: approval.fallback.map(|fallback| match fallback {
                 Fallback::Host => ApprovalFallback::Host,
                 Fallback::Deny => ApprovalFallback::Deny,
-            },
+            }),
             limits: resolve_limits(limits)?,
             audit: AuditSettings {
                 enabled: !audit.danger_disabled,
@@ -137,7 +146,15 @@ impl Settings {
                 sync: audit.sync.unwrap_or(true),
             },
             state: state.directory.map(|path| directory(&path, base, "state.directory")).transpose()?,
+            #[cfg(feature = "http")]
+            http: http.map(|section| super::http::resolve(section, base)).transpose()?.unwrap_or_default(),
         })
+    }
+
+    /// What the section `http` says.
+    #[cfg(feature = "http")]
+    pub const fn http(&self) -> &super::HttpSettings {
+        &self.http
     }
 }
 
@@ -182,7 +199,7 @@ fn resolve_filesystem(config: FilesystemConfig, base: &Path) -> Result<Option<Fi
     Ok(Some(FilesystemSettings { directories, durable: fsync }))
 }
 
-fn directory(path: &str, base: &Path, place: &str) -> Result<PathBuf, ConfigError> {
+pub(super) fn directory(path: &str, base: &Path, place: &str) -> Result<PathBuf, ConfigError> {
     if path.is_empty() {
         return Err(ConfigError::at(place, "the path is empty; write `.` for the directory of this file"));
     }
@@ -218,7 +235,7 @@ fn resolve_limits(config: LimitsConfig) -> Result<Limits, ConfigError> {
     })
 }
 
-fn within(value: Option<u64>, low: u64, high: u64, place: &str) -> Result<Option<u64>, ConfigError> {
+pub(super) fn within(value: Option<u64>, low: u64, high: u64, place: &str) -> Result<Option<u64>, ConfigError> {
     match value {
         Some(value) if !(low..=high).contains(&value) => {
             Err(ConfigError::at(place, format!("{value} is out of range; write {low} to {high}")))
@@ -227,6 +244,6 @@ fn within(value: Option<u64>, low: u64, high: u64, place: &str) -> Result<Option
     }
 }
 
-fn as_size(value: Option<u64>, default: usize) -> usize {
+pub(super) fn as_size(value: Option<u64>, default: usize) -> usize {
     value.map_or(default, |value| usize::try_from(value).unwrap_or(usize::MAX))
 }

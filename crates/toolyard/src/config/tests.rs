@@ -23,7 +23,7 @@ fn refused(text: &str) -> String {
 fn an_empty_file_means_the_defaults() {
     let settings = load("{}").expect("valid");
     assert_eq!(settings.policy.profile, Profile::Standard);
-    assert_eq!(settings.fallback, ApprovalFallback::Host);
+    assert_eq!(settings.fallback, None, "the transport decides");
     assert_eq!(settings.limits.timeout, Duration::from_secs(300));
     assert_eq!((settings.limits.default_tokens, settings.limits.max_tokens), (6_000, 20_000));
     let filesystem = settings.filesystem.expect("the family is on");
@@ -62,7 +62,7 @@ fn every_key_is_taken_over() {
         roles: Vec::new(),
     };
     assert_eq!(settings.policy.allow, [expected]);
-    assert_eq!(settings.fallback, ApprovalFallback::Deny);
+    assert_eq!(settings.fallback, Some(ApprovalFallback::Deny));
     assert_eq!(settings.limits.timeout_of("fs_grep"), Duration::from_secs(9));
     assert_eq!(settings.limits.timeout_of("fs_read"), Duration::from_secs(5));
     assert_eq!((settings.limits.concurrency, settings.limits.max_input_bytes), (2, 2048));
