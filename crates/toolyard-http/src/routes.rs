@@ -122,6 +122,11 @@ impl App {
         self.parts.refusals.flush(Instant::now());
     }
 
+    /// Streams of the legacy transport that are open.
+    pub(crate) fn legacy_streams(&self) -> usize {
+        self.streams.as_ref().map_or(0, |streams| streams.count())
+    }
+
     /// The first step of the end: streams that only listen end, nothing new begins.
     pub(crate) fn drain(&self) {
         self.parts.health.draining();

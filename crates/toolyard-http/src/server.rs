@@ -103,6 +103,11 @@ impl BoundServer {
         &self.url
     }
 
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> Arc<App> {
+        Arc::clone(&self.app)
+    }
+
     /// Answers until `shutdown`, then lets calls finish within [`HttpLimits::drain`] and returns
     /// when every connection is closed. Health and metrics are told to the very end.
     pub async fn serve(self, shutdown: CancellationToken) {

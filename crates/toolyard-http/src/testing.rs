@@ -3,12 +3,13 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,11 +20,14 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use toolyard_core::{Access, Answer, ApprovalFallback, Context, Dispatcher, Effect, Granted, Tool, ToolError, Toolset, Trailer};
+use toolyard_core::{
+    Access, Answer, ApprovalFallback, Context, Dispatcher, Effect, Granted, Tool, ToolError, Toolset, Trailer,
+    audit::{AuditError, AuditSink, Finish, Intent, Refusal},
+};
 use toolyard_policy::{Policy, PolicySpec};
 use toolyard_server::Server;
 
-use crate::{HttpConfig, Listen, Metrics, bind};
+use crate::{HttpConfig, Listen, Metrics, StaticToken, bind, hash_token, routes::App};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,6 +37,8 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) health: Option<SocketAddr>,
     pub(crate) work: Work,
+    app: Arc<App>,
+    trail: Trail,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -43,15 +49,27 @@ impl TestServer {
         let mut config = local_config();
         change(&mut config);
         let work = Work::default();
-        let bound = bind(&server(&work), config, Metrics::new()).await.expect("the configuration is fine");
+        let trail = Trail::default();
+        let bound = bind(&recorded(&work, &trail), config, Metrics::new()).await.expect("the configuration is fine");
+        let app = bound.app();
         let (address, health) = (bound.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))), None);
         let stop = CancellationToken::new();
         let served = tokio::spawn(bound.serve(stop.clone()));
-        Self { address, health, work, stop, served }
+        Self { address, health, work, app, trail, stop, served }
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
         Client::over(TcpStream::connect(self.address).await.expect("it listens"))
+    }
+
+    /// What was refused so far: principal, reason and detail of each in a line.
+    pub(crate) fn trail(&self) -> String {
+        self.trail.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Streams of the legacy transport that are open.
+    pub(crate) fn streams(&self) -> usize {
+        self.app.legacy_streams()
     }
 
     /// Tells it to stop.
@@ -72,12 +90,45 @@ pub(crate) fn local_config() -> HttpConfig {
     config
 }
 
+pub(crate) fn token(name: &str, token: &str) -> StaticToken {
+    StaticToken { name: name.into(), sha256: hash_token(token), roles: Vec::new() }
+}
+
 pub(crate) fn server(work: &Work) -> Server {
+    recorded(work, &Trail::default())
+}
+
+fn recorded(work: &Work, trail: &Trail) -> Server {
     let policy = Policy::compile(&PolicySpec::default()).map_err(|error| error.problem);
     let tools = Toolset::new().with(Echo).with(Slow { work: work.clone() }).with(Panic).with(Drop_);
     let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
+    let dispatcher = dispatcher.audit(Arc::new(trail.clone()));
     let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
     Server::builder(dispatcher).name("test").version("1").approval_fallback(ApprovalFallback::Deny).build()
+}
+
+/// Keeps what was refused.
+#[derive(Clone, Debug, Default)]
+struct Trail(Arc<Mutex<String>>);
+
+impl AuditSink for Trail {
+    fn intent(&self, _: &Intent<'_>) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn finish(&self, _: &Finish<'_>) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>) -> Result<(), AuditError> {
+        let line = format!("{} {} {}\n", refusal.principal.unwrap_or("-"), refusal.reason, refusal.detail);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        Ok(())
+    }
+
+    fn durable(&self) -> BoxFuture<'static, Result<(), AuditError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What slow calls came to.
@@ -343,6 +394,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             Ok(_) => rest.is_empty(),
             Err(_) => true,
         }
+    }
+
+    /// Whether the server closed the connection, at most after an answer with this status.
+    pub(crate) async fn closed_or_refused(&mut self, status: u16) -> bool {
+        let rest = self.everything().await;
+        rest.is_empty() || rest.starts_with(&format!("HTTP/1.1 {status} "))
+    }
+
+    /// All that comes until the connection closes.
+    pub(crate) async fn everything(&mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset ends it as well.
+        timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.expect("it closes").unwrap_or_default();
+        String::from_utf8_lossy(&rest).into_owned()
     }
 
     async fn line(&mut self) -> String {

@@ -1,3 +1,12 @@
 //! What the server does, seen by a client.
 
+mod calls;
+mod end;
 mod eras;
+mod limits;
+mod routes;
+mod sse;
+mod start;
+mod tls;
+mod tokens;
+mod unix;
