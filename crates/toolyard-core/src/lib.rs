@@ -17,6 +17,7 @@ mod granted;
 pub mod guard;
 mod input;
 mod limits;
+pub mod net;
 mod observe;
 mod schema;
 mod seal;
