@@ -119,7 +119,7 @@ const KINDS = {
 };
 
 async function open(name) {
-  const issuer = { name, counts: {}, faults: {}, round: 1, storage: storage() };
+  const issuer = { name, counts: {}, heads: [], faults: {}, round: 1, storage: storage() };
   issuer.keys = makeKeys(`${name}-1`);
   issuer.server = createServer((request, response) => serve(issuer, request, response));
   issuer.url = await listen(issuer.server);
@@ -130,6 +130,9 @@ async function open(name) {
 async function serve(issuer, request, response) {
   const kind = KINDS[new URL(request.url, issuer.url).pathname] ?? "other";
   issuer.counts[kind] = (issuer.counts[kind] ?? 0) + 1;
+  if (kind !== "token") {
+    issuer.heads.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
+  }
   const fault = issuer.faults[kind];
   if (!fault) {
     const wanted = wishes.get(request.headers["x-wish"]);
@@ -216,6 +219,10 @@ const commands = {
   fault({ issuer, on, fault }) {
     of(issuer).faults[on] = fault;
     return {};
+  },
+  // {issuer}: request lines and headers so far, but for requests of tokens
+  heads({ issuer }) {
+    return { heads: of(issuer).heads };
   },
   // Requests so far, by issuer and kind; and what came to the address nobody has reason to ask.
   counts() {
