@@ -12,6 +12,7 @@ mod handshake;
 mod hosts;
 mod inspector;
 mod model;
+mod oauth;
 mod schema;
 mod sdks;
 mod skips;

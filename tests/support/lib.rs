@@ -7,6 +7,7 @@
 pub mod client;
 pub mod clients;
 pub mod http;
+pub mod idp;
 pub mod install;
 pub mod process;
 pub mod reply;
