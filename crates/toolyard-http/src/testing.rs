@@ -25,7 +25,10 @@ use toolyard_core::{
     audit::{AuditError, AuditSink, Finish, Intent, Refusal},
 };
 use toolyard_policy::{Policy, PolicySpec};
-use toolyard_server::Server;
+use toolyard_server::{
+    Extension, Server,
+    mcp::{ServerCapabilities, SubscriptionFilter},
+};
 
 use crate::{HttpConfig, Listen, Metrics, StaticToken, bind, hash_token, routes::App};
 
@@ -104,7 +107,21 @@ fn recorded(work: &Work, trail: &Trail) -> Server {
     let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
     let dispatcher = dispatcher.audit(Arc::new(trail.clone()));
     let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
-    Server::builder(dispatcher).name("test").version("1").approval_fallback(ApprovalFallback::Deny).build()
+    let builder = Server::builder(dispatcher).name("test").version("1").approval_fallback(ApprovalFallback::Deny);
+    builder.extension(Arc::new(Listening)).expect("it has no tools").build()
+}
+
+/// Lets clients listen for changes that never happen.
+struct Listening;
+
+impl Extension for Listening {
+    fn capabilities(&self, _: ServerCapabilities) -> ServerCapabilities {
+        ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build()
+    }
+
+    fn accepted_subscriptions(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
 }
 
 /// Keeps what was refused.

@@ -135,7 +135,7 @@ async fn a_listener_does_not_hold_a_place_of_those_who_call() {
         config.limits.max_waiting = 0;
     })
     .await;
-    let (headers, body) = crate::testing::stateless("subscriptions/listen", None, json!({"notifications": {}}));
+    let (headers, body) = crate::testing::stateless("subscriptions/listen", None, json!({"notifications": {"toolsListChanged": true}}));
     let mut listener = server.connect().await;
     let stream = listener.ask("POST", "/mcp", &borrowed(&headers), &body).await;
     assert_eq!(stream.status, 200);
