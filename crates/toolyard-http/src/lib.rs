@@ -8,6 +8,7 @@ mod auth;
 mod config;
 mod early;
 mod error;
+mod fetch;
 mod listener;
 mod middleware;
 mod routes;
