@@ -86,6 +86,9 @@ Examples:
   toolyard client-config claude-code --write      put it into .mcp.json and .claude/mcp-servers.json
   toolyard client-config codex                    print the TOML and the `codex mcp add` command
   toolyard client-config vscode --read-only       register a server that only reads
+  toolyard client-config gemini --http http://127.0.0.1:8080/mcp
+                                                  register a server that runs already; the host
+                                                  takes the token from TOOLYARD_TOKEN
 
 Options of the server are taken over into the registration. Other entries of a file that is
 written stay as they are; a file that can't be understood is not touched.")]
@@ -164,7 +167,7 @@ pub(super) struct HealthcheckArgs {
 }
 
 /// What is served, and under which rules.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Server options")]
 pub(super) struct ServerArgs {
     /// Directory the tools may touch; may be repeated, relative paths of calls start at the first
@@ -283,6 +286,16 @@ pub(super) struct ClientConfigArgs {
     /// Write the host's files instead of printing.
     #[arg(long)]
     pub(super) write: bool,
+    /// Register the server that runs at this address, instead of one that the host starts; an
+    /// address that ends with `/sse` is registered as HTTP+SSE.
+    #[arg(long, value_name = "URL")]
+    pub(super) http: Option<String>,
+    /// Environment variable of the host that holds the token; the token itself is never written.
+    #[arg(long, value_name = "NAME", default_value = "TOOLYARD_TOKEN", requires = "http")]
+    pub(super) token_env: String,
+    /// Register no token: for OAuth, which hosts do by themselves, and for servers that need none.
+    #[arg(long, requires = "http", conflicts_with = "token_env")]
+    pub(super) no_token: bool,
     #[command(flatten)]
     pub(super) server: ServerArgs,
 }

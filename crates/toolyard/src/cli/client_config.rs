@@ -4,6 +4,7 @@
 //! understood is not touched, and a file is replaced at once or not at all.
 
 mod json_file;
+mod remote;
 mod toml_file;
 
 use std::path::{Path, PathBuf};
@@ -43,11 +44,14 @@ pub(super) fn run(args: &ClientConfigArgs) -> Result<Outcome, Failure> {
     let current = environment::current_directory().context("the current directory can't be found").map_err(Failure::Setup)?;
     let command = environment::own_command().context("this program can't be found").map_err(Failure::Setup)?;
     let form = form_of(args.host);
+    if let Some(url) = &args.http {
+        return remote::run(args, url, form.as_ref(), &current);
+    }
     let folder = form.as_ref().and_then(|form| form.folder);
     let registration = Registration { command, arguments: arguments(&args.server, &current, folder)? };
     match (form, args.write) {
         (Some(form), false) => print(args.host, &form, &registration),
-        (Some(form), true) => write_all(&form, &registration, &current),
+        (Some(form), true) => write_all(&form, &remote::KEYS, &entry(&form, &registration), &current),
         (None, false) => {
             output::text(&toml_file::table(&registration))?;
             output::note(&format!(
@@ -56,7 +60,7 @@ pub(super) fn run(args: &ClientConfigArgs) -> Result<Outcome, Failure> {
             ));
             Ok(Outcome::Success)
         }
-        (None, true) => write_codex(&registration),
+        (None, true) => write_codex(&toml_file::table(&registration)),
     }
 }
 
@@ -121,7 +125,7 @@ fn entry(form: &Form, registration: &Registration) -> Vec<(&'static str, Json)> 
 }
 
 fn print(host: Host, form: &Form, registration: &Registration) -> Result<Outcome, Failure> {
-    let document = json_file::merged(None, form.section, &entry(form, registration)).map_err(|why| anyhow!(why))?;
+    let document = json_file::merged(None, form.section, &[], &entry(form, registration)).map_err(|why| anyhow!(why))?;
     output::text(&document)?;
     let mut note = format!("put this into {} (`--write` does)", form.files.join(" or "));
     if host == Host::ClaudeCode {
@@ -132,13 +136,15 @@ fn print(host: Host, form: &Form, registration: &Registration) -> Result<Outcome
     Ok(Outcome::Success)
 }
 
-fn write_all(form: &Form, registration: &Registration, project: &Path) -> Result<Outcome, Failure> {
+/// Puts an entry into all files of a host, without the `stale` keys that stood there for another
+/// transport.
+fn write_all(form: &Form, stale: &[&str], entry: &[(&str, Json)], project: &Path) -> Result<Outcome, Failure> {
     // All files are understood before the first is written.
     let mut merged: Vec<(PathBuf, Option<String>, String)> = Vec::new();
     for file in form.files {
         let path = project.join(file);
         let existing = read(&path)?;
-        let text = json_file::merged(existing.as_deref(), form.section, &entry(form, registration))
+        let text = json_file::merged(existing.as_deref(), form.section, stale, entry)
             .map_err(|why| Failure::Setup(anyhow!("`{}` is not touched: {why}", path.display())))?;
         merged.push((path, existing, text));
     }
@@ -148,11 +154,11 @@ fn write_all(form: &Form, registration: &Registration, project: &Path) -> Result
     Ok(Outcome::Success)
 }
 
-fn write_codex(registration: &Registration) -> Result<Outcome, Failure> {
+fn write_codex(table: &str) -> Result<Outcome, Failure> {
     let home = environment::path("CODEX_HOME").or_else(|| environment::home().map(|home| home.join(".codex")));
     let path = home.ok_or_else(|| Failure::Setup(anyhow!("neither CODEX_HOME nor HOME is set")))?.join("config.toml");
     let existing = read(&path)?;
-    let text = toml_file::appended(existing.as_deref().unwrap_or_default(), registration)
+    let text = toml_file::appended(existing.as_deref().unwrap_or_default(), table)
         .map_err(|why| Failure::Setup(anyhow!("`{}` is not touched: {why}", path.display())))?;
     put(&path, existing.as_deref(), &text)?;
     Ok(Outcome::Success)
@@ -190,16 +196,17 @@ pub(super) fn quoted(word: &str) -> String {
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "the test lays out its own project")]
 
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-    use super::{Failure, Form, Host, Registration, command_line, form_of, write_all};
+    use super::{Failure, Host, Outcome, Registration, command_line, entry, form_of, write_all};
 
     fn registration() -> Registration {
         Registration { command: "toolyard".into(), arguments: vec!["serve".into(), "--workspace".into(), "/a b".into()] }
     }
 
-    fn form() -> Form {
-        form_of(Host::ClaudeCode).expect("a JSON host")
+    fn write(project: &Path) -> Result<Outcome, Failure> {
+        let form = form_of(Host::ClaudeCode).expect("a JSON host");
+        write_all(&form, &[], &entry(&form, &registration()), project)
     }
 
     #[test]
@@ -208,10 +215,10 @@ mod tests {
         let file = project.path().join(".mcp.json");
         fs::write(&file, r#"{"z":1,"mcpServers":{"other":{"command":"x"}}}"#).expect("a file");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("a mode");
-        write_all(&form(), &registration(), project.path()).expect("written");
+        write(project.path()).expect("written");
         let first = fs::read_to_string(&file).expect("a file");
         assert!(first.starts_with("{\n  \"z\": 1,\n  \"mcpServers\": {\n    \"other\""), "{first}");
-        write_all(&form(), &registration(), project.path()).expect("written");
+        write(project.path()).expect("written");
         assert_eq!(fs::read_to_string(&file).expect("a file"), first);
         assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o640);
         assert!(project.path().join(".claude/mcp-servers.json").is_file());
@@ -224,7 +231,7 @@ mod tests {
         fs::create_dir(project.path().join(".claude")).expect("a directory");
         let bad = project.path().join(".claude/mcp-servers.json");
         fs::write(&bad, "// mine\n{}").expect("a file");
-        let refused = write_all(&form(), &registration(), project.path());
+        let refused = write(project.path());
         let Err(Failure::Setup(error)) = refused else { panic!("it was written") };
         assert!(error.to_string().contains("is not touched: not usable as JSON"), "{error}");
         assert!(!project.path().join(".mcp.json").exists());
@@ -237,7 +244,7 @@ mod tests {
         let real = project.path().join("real.json");
         fs::write(&real, "{}").expect("a file");
         std::os::unix::fs::symlink(&real, project.path().join(".mcp.json")).expect("a link");
-        write_all(&form(), &registration(), project.path()).expect("written");
+        write(project.path()).expect("written");
         assert!(project.path().join(".mcp.json").is_symlink());
         assert!(fs::read_to_string(&real).expect("a file").contains("toolyard"));
     }

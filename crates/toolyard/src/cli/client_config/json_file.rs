@@ -3,13 +3,17 @@
 use super::NAME;
 use crate::json::Json;
 
-/// The text of the file with our entry in `section`; `Err` says why the file is left alone.
-pub(super) fn merged(existing: Option<&str>, section: &str, entry: &[(&str, Json)]) -> Result<String, String> {
+/// The text of the file with our entry in `section`, without its `stale` keys; `Err` says why the
+/// file is left alone.
+pub(super) fn merged(existing: Option<&str>, section: &str, stale: &[&str], entry: &[(&str, Json)]) -> Result<String, String> {
     let text = existing.map(str::trim).filter(|text| !text.is_empty()).unwrap_or("{}");
     let mut document: Json =
         serde_json::from_str(text).map_err(|error| format!("not usable as JSON: {error}; put the entry in by hand"))?;
     let servers = child(&mut document, section).ok_or("the file is no JSON object; put the entry in by hand")?;
     let ours = child(servers, NAME).ok_or_else(|| format!("`{section}` is no JSON object; put the entry in by hand"))?;
+    if let Json::Object(keys) = ours {
+        keys.retain(|(key, _)| !stale.contains(&key.as_str()));
+    }
     // What the user added to our entry, such as `env`, stays.
     for (key, value) in entry {
         let place = child(ours, key).ok_or_else(|| format!("`{section}.{NAME}` is no JSON object; put the entry in by hand"))?;
@@ -37,7 +41,7 @@ mod tests {
 
     fn into(existing: &str) -> Result<Value, String> {
         let entry = [("command", Json::Text("toolyard".into())), ("args", Json::Array(vec![Json::Text("serve".into())]))];
-        merged(Some(existing), "mcpServers", &entry).map(|text| serde_json::from_str(&text).expect("JSON"))
+        merged(Some(existing), "mcpServers", &["url"], &entry).map(|text| serde_json::from_str(&text).expect("JSON"))
     }
 
     #[test]
@@ -53,6 +57,13 @@ mod tests {
         let existing = r#"{ "mcpServers": { "toolyard": { "command": "old", "env": { "A": "1" } } } }"#;
         let expected = json!({ "mcpServers": { "toolyard": { "command": "toolyard", "env": { "A": "1" }, "args": ["serve"] } } });
         assert_eq!(into(existing), Ok(expected));
+    }
+
+    #[test]
+    fn keys_of_another_transport_go() {
+        let existing = r#"{ "mcpServers": { "toolyard": { "url": "u", "trust": true }, "other": { "url": "v" } } }"#;
+        let ours = json!({ "trust": true, "command": "toolyard", "args": ["serve"] });
+        assert_eq!(into(existing), Ok(json!({ "mcpServers": { "toolyard": ours, "other": { "url": "v" } } })));
     }
 
     #[test]

@@ -8,8 +8,14 @@ pub(super) fn table(registration: &Registration) -> String {
     format!("[mcp_servers.{NAME}]\ncommand = {}\nargs = [{}]\n", quoted(&registration.command), arguments.join(", "))
 }
 
+/// Our table for a server that runs already.
+pub(super) fn remote_table(url: &str, token_env: Option<&str>) -> String {
+    let token = token_env.map_or_else(String::new, |name| format!("bearer_token_env_var = {}\n", quoted(name)));
+    format!("[mcp_servers.{NAME}]\nurl = {}\n{token}", quoted(url))
+}
+
 /// The text of the file with our table at its end; `Err` says why the file is left alone.
-pub(super) fn appended(existing: &str, registration: &Registration) -> Result<String, String> {
+pub(super) fn appended(existing: &str, table: &str) -> Result<String, String> {
     let ours = format!("mcp_servers.{NAME}");
     let mut header = String::new();
     let mut open: Option<&str> = None;
@@ -42,7 +48,7 @@ pub(super) fn appended(existing: &str, registration: &Registration) -> Result<St
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    Ok(format!("{existing}{gap}{}", table(registration)))
+    Ok(format!("{existing}{gap}{table}"))
 }
 
 /// A dotted key without quotes and spaces.
@@ -71,10 +77,21 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Registration, appended};
+    use super::{Registration, appended, remote_table, table};
 
     fn into(existing: &str) -> Result<String, String> {
-        appended(existing, &Registration { command: "/opt/tool yard".into(), arguments: vec!["serve".into(), "a\"b".into()] })
+        let registration = Registration { command: "/opt/tool yard".into(), arguments: vec!["serve".into(), "a\"b".into()] };
+        appended(existing, &table(&registration))
+    }
+
+    #[test]
+    fn a_server_that_runs_already_is_named_by_its_address_and_the_variable_of_its_token() {
+        let url = "http://127.0.0.1:8080/mcp";
+        assert_eq!(
+            remote_table(url, Some("T")),
+            "[mcp_servers.toolyard]\nurl = \"http://127.0.0.1:8080/mcp\"\nbearer_token_env_var = \"T\"\n"
+        );
+        assert_eq!(remote_table(url, None), "[mcp_servers.toolyard]\nurl = \"http://127.0.0.1:8080/mcp\"\n");
     }
 
     const TABLE: &str = "[mcp_servers.toolyard]\ncommand = \"/opt/tool yard\"\nargs = [\"serve\", \"a\\\"b\"]\n";
