@@ -1,48 +1,42 @@
 //! What the suite expects beyond our tools: prompts, resources, completion, logging, and tools
 //! that ask the client. Values are written as the JSON that goes over the wire.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use toolyard_core::Sealer;
 use toolyard_server::{
     Extension, Reply,
     mcp::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult, ErrorData,
-        GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestContext, RoleServer,
-        ServerCapabilities, ServerNotification, ServerRequest, SubscribeRequestParams, Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, ErrorData, GetPromptRequestParams,
+        GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestContext, RoleServer, ServerCapabilities,
+        SubscribeRequestParams, SubscriptionContext, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
 };
 
-use crate::tools::RED_PIXEL;
+use crate::{
+    asking::{contact_form, elicit, form_with_defaults, form_with_enums, log, sample},
+    changes::Changes,
+    content::{audio, done, image, made, pixel, ready, resource, result, text},
+    rounds,
+};
 
-const SILENCE: &[u8] = include_bytes!("../../fixtures/silence.wav");
-
-pub(crate) struct Fixtures;
-
-/// A value of the SDK from its JSON form.
-fn made<T: DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
-    serde_json::from_value(value).map_err(|error| ErrorData::internal_error(format!("a fixture is malformed: {error}"), None))
-}
-
-fn ready<'a, T: DeserializeOwned + Send + 'a>(value: Value) -> Reply<'a, T> {
-    Box::pin(std::future::ready(made(value)))
-}
-
-fn done<'a>() -> Reply<'a, ()> {
-    Box::pin(std::future::ready(Ok(())))
-}
-
-fn pixel() -> String {
-    STANDARD.encode(RED_PIXEL)
+pub(crate) struct Fixtures {
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) changes: Changes,
 }
 
 impl Extension for Fixtures {
     fn capabilities(&self, declared: ServerCapabilities) -> ServerCapabilities {
-        made(json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} }))
-            .unwrap_or(declared)
+        made(json!({
+            "tools": { "listChanged": true },
+            "prompts": { "listChanged": true },
+            "resources": { "subscribe": true },
+            "completions": {},
+            "logging": {},
+        }))
+        .unwrap_or(declared)
     }
 
     fn danger_unguarded_tools(&self) -> Vec<Tool> {
@@ -57,14 +51,26 @@ impl Extension for Fixtures {
             ("test_elicitation", text("message")),
             ("test_elicitation_sep1034_defaults", nothing()),
             ("test_elicitation_sep1330_enums", nothing()),
+            ("test_missing_capability", nothing()),
+            ("test_streaming_elicitation", nothing()),
+            ("test_logging_tool", nothing()),
+            ("test_trigger_tool_change", nothing()),
+            ("test_trigger_prompt_change", nothing()),
+            ("test_reconnection", nothing()),
+            ("test_header_parameter", schema_with_header()),
+            ("json_schema_2020_12_tool", schema_with_everything()),
         ];
         let tool =
             |(name, schema)| made(json!({ "name": name, "description": "A fixture of the conformance suite.", "inputSchema": schema }));
-        tools.into_iter().filter_map(|entry| tool(entry).ok()).collect()
+        let tools = tools.into_iter().chain(rounds::TOOLS.map(|name| (name, nothing())));
+        tools.filter_map(|entry| tool(entry).ok()).collect()
     }
 
     fn danger_call_unguarded(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Reply<'_, CallToolResponse> {
         Box::pin(async move {
+            if let Some(answer) = rounds::answer(&request, &context, &self.sealer)? {
+                return Ok(answer);
+            }
             let arguments = request.arguments.unwrap_or_default();
             let content = match &*request.name {
                 "test_audio_content" => json!([audio()]),
@@ -81,9 +87,19 @@ impl Extension for Fixtures {
                 "test_elicitation" => elicit(&context, &arguments["message"], contact_form()).await?,
                 "test_elicitation_sep1034_defaults" => elicit(&context, &json!("Check the defaults"), form_with_defaults()).await?,
                 "test_elicitation_sep1330_enums" => elicit(&context, &json!("Choose"), form_with_enums()).await?,
+                "test_missing_capability" => needs_sampling(&context)?,
+                "test_logging_tool" => match context.meta.log_level() {
+                    Some(_) => log(&context).await?,
+                    None => json!([text("nobody asked for logs")]),
+                },
+                "test_trigger_tool_change" => self.changes.tools(),
+                "test_trigger_prompt_change" => self.changes.prompts(),
+                "test_reconnection" => json!([text("nothing was interrupted")]),
+                "test_header_parameter" => json!([text(&format!("region: {}", plain(&arguments, "region")))]),
+                "json_schema_2020_12_tool" => json!([text("the schema is what matters")]),
                 other => return Err(ErrorData::invalid_params(format!("unknown tool `{other}`"), None)),
             };
-            made::<CallToolResult>(json!({ "content": content, "isError": false })).map(CallToolResponse::from)
+            result::<CallToolResult>(json!({ "content": content, "isError": false })).map(CallToolResponse::from)
         })
     }
 
@@ -94,13 +110,16 @@ impl Extension for Fixtures {
             { "name": "test_prompt_with_arguments", "description": "With two arguments", "arguments": [argument("arg1"), argument("arg2")] },
             { "name": "test_prompt_with_embedded_resource", "description": "With a resource", "arguments": [argument("resourceUri")] },
             { "name": "test_prompt_with_image", "description": "With an image" },
+            { "name": rounds::PROMPT, "description": "With a question to the user" },
         ] }))
     }
 
     fn get_prompt(&self, request: GetPromptRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, GetPromptResponse> {
+        if request.name == rounds::PROMPT {
+            return Box::pin(std::future::ready(rounds::prompt(&request)));
+        }
         let arguments = request.arguments.unwrap_or_default();
-        let argument = |name: &str| arguments.get(name).map(ToString::to_string).unwrap_or_default();
-        let plain = |name: &str| arguments.get(name).and_then(|value| value.as_str()).map_or_else(|| argument(name), str::to_owned);
+        let plain = |name: &str| plain(&arguments, name);
         let contents = match &*request.name {
             "test_simple_prompt" => vec![text("This is a simple prompt for testing.")],
             "test_prompt_with_arguments" => {
@@ -117,8 +136,8 @@ impl Extension for Fixtures {
             }
         };
         let messages: Vec<_> = contents.into_iter().map(|content| json!({ "role": "user", "content": content })).collect();
-        let result = made::<GetPromptResult>(json!({ "messages": messages })).map(GetPromptResponse::from);
-        Box::pin(std::future::ready(result))
+        let answer = result::<GetPromptResult>(json!({ "messages": messages })).map(GetPromptResponse::from);
+        Box::pin(std::future::ready(answer))
     }
 
     fn list_resources(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Reply<'_, ListResourcesResult> {
@@ -159,8 +178,8 @@ impl Extension for Fixtures {
                 return Box::pin(std::future::ready(Err(error)));
             }
         };
-        let result = made::<ReadResourceResult>(json!({ "contents": [content] })).map(ReadResourceResponse::from);
-        Box::pin(std::future::ready(result))
+        let answer = result::<ReadResourceResult>(json!({ "contents": [content] })).map(ReadResourceResponse::from);
+        Box::pin(std::future::ready(answer))
     }
 
     fn complete(&self, _: CompleteRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, CompleteResult> {
@@ -179,86 +198,58 @@ impl Extension for Fixtures {
     fn unsubscribe(&self, _: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Reply<'_, ()> {
         done()
     }
-}
-
-fn text(text: &str) -> Value {
-    json!({ "type": "text", "text": text })
-}
-
-fn image() -> Value {
-    json!({ "type": "image", "data": pixel(), "mimeType": "image/png" })
-}
-
-fn audio() -> Value {
-    json!({ "type": "audio", "data": STANDARD.encode(SILENCE), "mimeType": "audio/wav" })
-}
-
-fn resource(uri: &str, mime: &str, text: &str) -> Value {
-    json!({ "type": "resource", "resource": { "uri": uri, "mimeType": mime, "text": text } })
-}
-
-async fn log(context: &RequestContext<RoleServer>) -> Result<Value, ErrorData> {
-    for message in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
-        let params = json!({ "level": "info", "data": message });
-        let notification = made::<ServerNotification>(json!({ "method": "notifications/message", "params": params }))?;
-        context.peer.send_notification(notification).await.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    fn accepted_subscriptions(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(Changes::accepted(requested))
     }
-    Ok(json!([text("logged three messages")]))
+
+    fn listen(&self, context: SubscriptionContext) -> Reply<'_, ()> {
+        Box::pin(self.changes.tell(context))
+    }
 }
 
-async fn sample(context: &RequestContext<RoleServer>, arguments: &Map<String, Value>) -> Result<Value, ErrorData> {
-    let message = json!({ "role": "user", "content": { "type": "text", "text": arguments["prompt"] } });
-    let reply = ask(context, "sampling/createMessage", json!({ "messages": [message], "maxTokens": 100 })).await?;
-    Ok(json!([text(&format!("LLM response: {}", reply["content"]["text"]))]))
+/// A string as it is, and anything else as its JSON.
+fn plain(arguments: &Map<String, Value>, name: &str) -> String {
+    let value = arguments.get(name);
+    value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default()
 }
 
-async fn elicit(context: &RequestContext<RoleServer>, message: &Value, properties: Value) -> Result<Value, ErrorData> {
-    let names: Vec<_> = properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    let schema = json!({ "type": "object", "properties": properties, "required": names });
-    let reply = ask(context, "elicitation/create", json!({ "message": message, "requestedSchema": schema })).await?;
-    Ok(json!([text(&format!("Elicitation completed: action={}, content={}", reply["action"], reply["content"]))]))
+fn needs_sampling(context: &RequestContext<RoleServer>) -> Result<Value, ErrorData> {
+    if context.client_capabilities().is_some_and(|known| known.sampling.is_some()) {
+        return Ok(json!([text("the client can sample")]));
+    }
+    Err(ErrorData::missing_required_client_capability(made(json!({ "sampling": {} }))?))
 }
 
-/// Sends a request of ours to the client and waits for its answer.
-async fn ask(context: &RequestContext<RoleServer>, method: &str, params: Value) -> Result<Value, ErrorData> {
-    let request = made::<ServerRequest>(json!({ "method": method, "params": params }))?;
-    let failed = |error: &dyn std::fmt::Display| ErrorData::internal_error(error.to_string(), None);
-    let reply: ClientResult = context.peer.send_request(request).await.map_err(|error| failed(&error))?;
-    serde_json::to_value(reply).map_err(|error| failed(&error))
-}
-
-fn contact_form() -> Value {
+fn schema_with_header() -> Value {
     json!({
-        "username": { "type": "string", "description": "User's response" },
-        "email": { "type": "string", "description": "User's email address" },
+        "type": "object",
+        "properties": { "region": { "type": "string", "x-mcp-header": "Region" } },
+        "required": ["region"],
+        "additionalProperties": false,
     })
 }
 
-fn form_with_defaults() -> Value {
+/// The schema that the suite looks for, keyword by keyword.
+fn schema_with_everything() -> Value {
     json!({
-        "name": { "type": "string", "default": "John Doe" },
-        "age": { "type": "integer", "default": 30 },
-        "score": { "type": "number", "default": 95.5 },
-        "status": { "type": "string", "enum": ["active", "inactive", "pending"], "default": "active" },
-        "verified": { "type": "boolean", "default": true },
-    })
-}
-
-fn form_with_enums() -> Value {
-    let titled = |word: &str| {
-        json!([
-            { "const": "value1", "title": format!("First {word}") },
-            { "const": "value2", "title": format!("Second {word}") },
-            { "const": "value3", "title": format!("Third {word}") },
-        ])
-    };
-    let plain = ["option1", "option2", "option3"];
-    json!({
-        "untitledSingle": { "type": "string", "enum": plain },
-        "titledSingle": { "type": "string", "oneOf": titled("Option") },
-        "legacyEnum": { "type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["Option One", "Option Two", "Option Three"] },
-        "untitledMulti": { "type": "array", "items": { "type": "string", "enum": plain } },
-        "titledMulti": { "type": "array", "items": { "anyOf": titled("Choice") } },
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "$defs": { "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": { "street": { "type": "string" }, "city": { "type": "string" } },
+        } },
+        "properties": {
+            "name": { "type": "string" },
+            "address": { "$ref": "#/$defs/address" },
+            "contactMethod": { "type": "string", "enum": ["phone", "email"] },
+            "phone": { "type": "string" },
+            "email": { "type": "string" },
+        },
+        "allOf": [{ "anyOf": [{ "required": ["phone"] }, { "required": ["email"] }] }],
+        "if": { "properties": { "contactMethod": { "const": "phone" } }, "required": ["contactMethod"] },
+        "then": { "required": ["phone"] },
+        "else": { "required": ["email"] },
+        "additionalProperties": false,
     })
 }
