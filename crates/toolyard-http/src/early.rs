@@ -29,7 +29,12 @@ pub(crate) struct Panicked;
 
 /// Answers within `limits.early_headers`, or begins a stream then. Dropping the response, or the
 /// future, cancels the work.
-pub(crate) async fn answer(service: HttpService, request: Request<Full<Bytes>>, body: Bytes, limits: &HttpLimits) -> Result<Response<Content>, Panicked> {
+pub(crate) async fn answer(
+    service: HttpService,
+    request: Request<Full<Bytes>>,
+    body: Bytes,
+    limits: &HttpLimits,
+) -> Result<Response<Content>, Panicked> {
     let mut work: Work = AssertUnwindSafe(async move { service.handle(request).await }).catch_unwind().boxed();
     match timeout(limits.early_headers, &mut work).await {
         Ok(Ok(response)) => Ok(response.map(Content::Served)),

@@ -9,7 +9,9 @@ use crate::{AuthSetupError, TlsError};
 #[non_exhaustive]
 pub enum HttpError {
     /// Other machines can reach the address, and nobody would have to say who they are.
-    #[error("`{0}` can be reached from other machines, so callers have to authenticate: configure tokens or OAuth, or listen on 127.0.0.1 or a Unix socket")]
+    #[error(
+        "`{0}` can be reached from other machines, so callers have to authenticate: configure tokens or OAuth, or listen on 127.0.0.1 or a Unix socket"
+    )]
     Open(SocketAddr),
     /// Neither tokens nor OAuth nor the wish to go without.
     #[error("nobody could call: configure tokens or OAuth, or pass `--unauthenticated-loopback` to let every process of this machine in")]
@@ -18,7 +20,9 @@ pub enum HttpError {
     #[error("`--unauthenticated-loopback` and configured tokens or OAuth contradict each other; remove one of them")]
     Contradiction,
     /// The public address is for others, and nobody would have to say who they are.
-    #[error("a public address is for callers from elsewhere, who have to authenticate: configure tokens or OAuth, or remove the public address")]
+    #[error(
+        "a public address is for callers from elsewhere, who have to authenticate: configure tokens or OAuth, or remove the public address"
+    )]
     PublicWithoutAuth,
     /// A certificate for a Unix socket.
     #[error("a Unix socket is not encrypted; remove `--tls-cert` and `--tls-key`, or listen at an address")]

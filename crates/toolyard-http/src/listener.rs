@@ -87,6 +87,7 @@ pub(crate) async fn run(listener: Listener, app: Arc<App>, stops: Stops, shutdow
     if timeout(app.limits().drain, all()).await.is_err() {
         tracing::warn!(connections = cap - permits.available_permits(), "cancelling what is still under way");
         stops.calls.cancel();
+        app.cut();
         if timeout(FAREWELL, all()).await.is_err() {
             stops.connections.cancel();
             if timeout(FAREWELL, all()).await.is_err() {
@@ -120,7 +121,6 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 async fn serve(stream: Stream, http: Arc<http1::Builder>, app: Arc<App>, stops: Stops) {
-    let _counted = app.metrics().connection();
     match stream {
         Stream::Unix(stream) => exchange(TokioIo::new(stream), &http, &app, &stops).await,
         Stream::Tcp(stream) => {

@@ -9,10 +9,11 @@ pub(crate) mod sse;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
-use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use toolyard_core::Dispatcher;
 use toolyard_server::{HttpService, Server};
+use url::Url;
 
 use crate::{
     HttpConfig, HttpLimits, Metrics,
@@ -33,6 +34,10 @@ pub(crate) struct App {
     admission: Admission,
     /// None without the legacy transport.
     streams: Option<Arc<Streams>>,
+    /// The path of `/mcp` as clients write it.
+    public_path: String,
+    /// Whether clients come over TLS, here or at a proxy.
+    encrypted: bool,
 }
 
 /// What an [`App`] is made of.
@@ -47,6 +52,8 @@ pub(crate) struct AppParts {
     pub(crate) limits: HttpLimits,
 }
 
+const METADATA: &str = "/.well-known/oauth-protected-resource";
+
 /// Where a request leads, for figures as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
@@ -59,14 +66,17 @@ enum Route {
 }
 
 impl Route {
-    fn of(path: &str, legacy_sse: bool) -> Self {
+    fn of(path: &str, app: &App) -> Self {
         match path {
             "/mcp" => Self::Mcp,
-            "/sse" if legacy_sse => Self::Sse,
-            "/messages" if legacy_sse => Self::Messages,
-            "/.well-known/oauth-protected-resource" | "/.well-known/oauth-protected-resource/mcp" => Self::Metadata,
+            "/sse" if app.streams.is_some() => Self::Sse,
+            "/messages" if app.streams.is_some() => Self::Messages,
             "/health" => Self::Health,
-            _ => Self::Unknown,
+            _ => match path.strip_prefix(METADATA) {
+                // The last one is where RFC 9728 looks for it behind a proxy with a prefix.
+                Some(rest) if rest.is_empty() || rest == "/mcp" || rest == app.public_path => Self::Metadata,
+                Some(_) | None => Self::Unknown,
+            },
         }
     }
 
@@ -75,7 +85,7 @@ impl Route {
             Self::Mcp => "/mcp",
             Self::Sse => "/sse",
             Self::Messages => "/messages",
-            Self::Metadata => "/.well-known/oauth-protected-resource",
+            Self::Metadata => METADATA,
             Self::Health => "/health",
             Self::Unknown => "other",
         }
@@ -93,13 +103,15 @@ impl Route {
 }
 
 impl App {
-    pub(crate) fn new(parts: AppParts, server: &Server, config: &HttpConfig, public_path: &str) -> Self {
+    pub(crate) fn new(parts: AppParts, server: &Server, config: &HttpConfig, url: &Url) -> Self {
         let limits = &parts.limits;
         Self {
             cors: Cors::new(&config.allowed_origins),
             rate: RateLimiter::new(limits.rate, limits.rate_window),
             admission: Admission::new(limits),
-            streams: config.legacy_sse.then(|| Arc::new(Streams::new(server.clone(), public_path, limits))),
+            streams: config.legacy_sse.then(|| Arc::new(Streams::new(server.clone(), url.path(), limits))),
+            public_path: url.path().to_owned(),
+            encrypted: url.scheme() == "https",
             parts,
         }
     }
@@ -136,9 +148,16 @@ impl App {
         }
     }
 
+    /// Ends what is still under way on legacy streams; the service's own calls end with their token.
+    pub(crate) fn cut(&self) {
+        if let Some(streams) = &self.streams {
+            streams.close_all();
+        }
+    }
+
     /// Answers one request, whatever happens.
     pub(crate) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
-        let route = Route::of(request.uri().path(), self.streams.is_some());
+        let route = Route::of(request.uri().path(), self);
         let id = RequestId::of(request.headers());
         let origin = self.cors.origin(request.headers());
         let answer = AssertUnwindSafe(self.route(route, request, &id, origin.is_some())).catch_unwind().await;
@@ -148,6 +167,9 @@ impl App {
         });
         let response_headers = response.headers_mut();
         headers::secure(response_headers);
+        if self.encrypted {
+            headers::insist_on_tls(response_headers);
+        }
         id.answer(response_headers);
         if let Some(origin) = origin {
             Cors::permit(response_headers, origin);
@@ -159,7 +181,7 @@ impl App {
     async fn route(&self, route: Route, request: Request<Incoming>, id: &RequestId, cross: bool) -> Response<Answer> {
         let (head, body) = request.into_parts();
         if let Err(forbidden) = self.parts.hosts.check(&head) {
-            self.refused(forbidden.reason(), None, id, &head);
+            self.refused(forbidden.reason(), None, id, head.uri.path());
             return reply::error(forbidden.status(), forbidden.message()).map(Answer::from);
         }
         if head.method == Method::OPTIONS && route != Route::Unknown {
@@ -190,8 +212,8 @@ impl App {
     }
 
     /// Notes what was turned away.
-    fn refused(&self, reason: &'static str, principal: Option<&str>, id: &RequestId, head: &Parts) {
+    fn refused(&self, reason: &'static str, principal: Option<&str>, id: &RequestId, detail: &str) {
         self.parts.metrics.refused(reason);
-        self.parts.refusals.note(principal, id.as_str(), reason, head.uri.path(), Instant::now());
+        self.parts.refusals.note(principal, id.as_str(), reason, detail, Instant::now());
     }
 }

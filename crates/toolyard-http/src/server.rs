@@ -78,7 +78,7 @@ pub async fn bind(server: &Server, mut config: HttpConfig, metrics: Metrics) -> 
         limits: config.limits.clone(),
         metrics,
     };
-    let app = Arc::new(App::new(parts, server, &config, url.path()));
+    let app = Arc::new(App::new(parts, server, &config, &url));
     Ok(BoundServer { listener, tls, address, url, health, metrics: metrics_listener, app, stops })
 }
 

@@ -150,9 +150,7 @@ fn read_pair(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| TlsError::NoCertificate(files.certificate.clone()))?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| TlsError::NoKey(files.key.clone()))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() }
-        }
+        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() },
         other => TlsError::Unusable(other),
     })
 }

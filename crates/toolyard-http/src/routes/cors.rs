@@ -19,8 +19,7 @@ const SENT: [&str; 9] = [
 ];
 
 /// Headers of answers that a page may read.
-const READ: HeaderValue =
-    HeaderValue::from_static("mcp-session-id, mcp-protocol-version, retry-after, www-authenticate, x-request-id");
+const READ: HeaderValue = HeaderValue::from_static("mcp-session-id, mcp-protocol-version, retry-after, www-authenticate, x-request-id");
 
 /// Origins whose pages may read answers.
 pub(crate) struct Cors {

@@ -17,7 +17,11 @@ use super::{
 use crate::{
     auth::{Grant, Operation, Refusal},
     early,
-    middleware::{admission::Permit, body, request_id::RequestId},
+    middleware::{
+        admission::Permit,
+        body::{self, BodyError},
+        request_id::RequestId,
+    },
 };
 
 /// How much of a refused body is read on, and for how long.
@@ -33,7 +37,7 @@ impl App {
         };
         let began = Instant::now();
         let seen = peek(&body);
-        if let Err(response) = self.check(&grant, &seen, &head, id) {
+        if let Err(response) = self.check(&grant, &seen, id) {
             return response.map(Answer::from);
         }
         let method = seen.method_label();
@@ -59,7 +63,7 @@ impl App {
             Err(response) => return response.map(Answer::from),
         };
         if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
-            return self.challenge(&refusal, Some(&grant), &head, id).map(Answer::from);
+            return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
         }
         hand_over(&mut head, grant, id);
         self.parts.service.handle(Request::from_parts(head, Full::default())).await.map(|body| Content::Served(body).into())
@@ -73,7 +77,7 @@ impl App {
             Err(response) => return response,
         };
         if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
-            return self.challenge(&refusal, Some(&grant), &head, id);
+            return self.challenge(&refusal, Some(&grant), head.uri.path(), id);
         }
         streams.open(grant.principal, self.limits())
     }
@@ -85,14 +89,14 @@ impl App {
             Ok(admitted) => admitted,
             Err(response) => return response,
         };
-        if let Err(response) = self.check(&grant, &peek(&body), &head, id) {
+        if let Err(response) = self.check(&grant, &peek(&body), id) {
             return response;
         }
         match streams.push(&head.uri, &grant.principal, body) {
             Ok(()) => reply::empty(StatusCode::ACCEPTED),
             Err(Untaken::Unknown { foreign }) => {
                 if foreign {
-                    self.refused("foreign_session", Some(grant.principal.name()), id, &head);
+                    self.refused("foreign_session", Some(grant.principal.name()), id, head.uri.path());
                 }
                 reply::error(StatusCode::NOT_FOUND, "there is no such session")
             }
@@ -107,7 +111,7 @@ impl App {
     async fn identify(&self, head: &mut Parts, id: &RequestId) -> Result<Grant, Reply> {
         let grant = match self.parts.auth.authenticate(head).await {
             Ok(grant) => grant,
-            Err(refusal) => return Err(self.challenge(&refusal, None, head, id)),
+            Err(refusal) => return Err(self.challenge(&refusal, None, head.uri.path(), id)),
         };
         // Nothing behind this point may see a credential, let alone pass it on.
         for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE] {
@@ -117,7 +121,7 @@ impl App {
         let taken = self.rate.take(grant.principal.name(), Instant::now());
         self.parts.metrics.rate_limited(taken.is_ok());
         if let Err(wait) = taken {
-            self.refused("rate_limited", Some(grant.principal.name()), id, head);
+            self.refused("rate_limited", Some(grant.principal.name()), id, head.uri.path());
             let response = reply::error(StatusCode::TOO_MANY_REQUESTS, "too many requests, try again later");
             return Err(reply::retry_after(response, wait.seconds()));
         }
@@ -129,8 +133,11 @@ impl App {
         let grant = self.identify(head, id).await?;
         let entered = self.admission.enter(grant.principal.name()).await;
         let permit = entered.map_err(|busy| {
-            self.refused("busy", Some(grant.principal.name()), id, head);
-            reply::retry_after(reply::error(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"), busy.retry_after.seconds())
+            self.refused("busy", Some(grant.principal.name()), id, head.uri.path());
+            reply::retry_after(
+                reply::error(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"),
+                busy.retry_after.seconds(),
+            )
         })?;
         let read = match body::expect_json(&head.headers) {
             Ok(()) => body::read(&head.headers, &mut incoming, self.limits()).await,
@@ -140,24 +147,26 @@ impl App {
             Ok(body) => Ok((grant, permit, body)),
             Err(error) => {
                 drop(permit);
-                self.refused(error.reason(), Some(grant.principal.name()), id, head);
-                linger(incoming).await;
+                self.refused(error.reason(), Some(grant.principal.name()), id, head.uri.path());
+                if matches!(error, BodyError::TooLarge { .. } | BodyError::Encoded | BodyError::NotJson) {
+                    linger(incoming).await;
+                }
                 Err(reply::error(error.status(), &error.message()))
             }
         }
     }
 
     /// Whether the token reaches that far.
-    fn check(&self, grant: &Grant, seen: &Peek<'_>, head: &Parts, id: &RequestId) -> Result<(), Reply> {
-        let operation = match seen.tool.and_then(|tool| self.parts.dispatcher.definition(tool)) {
-            Some(tool) => Operation::Tool { name: tool.name, family: tool.family(), effect: tool.effect },
-            None => Operation::Protocol,
+    fn check(&self, grant: &Grant, seen: &Peek<'_>, id: &RequestId) -> Result<(), Reply> {
+        let (operation, what) = match seen.tool.and_then(|tool| self.parts.dispatcher.definition(tool)) {
+            Some(tool) => (Operation::Tool { name: tool.name, family: tool.family(), effect: tool.effect }, tool.name),
+            None => (Operation::Protocol, seen.method_label()),
         };
-        self.parts.auth.check(grant, operation).map_err(|refusal| self.challenge(&refusal, Some(grant), head, id))
+        self.parts.auth.check(grant, operation).map_err(|refusal| self.challenge(&refusal, Some(grant), what, id))
     }
 
-    fn challenge(&self, refusal: &Refusal, grant: Option<&Grant>, head: &Parts, id: &RequestId) -> Reply {
-        self.refused(refusal.reason(), grant.map(|grant| grant.principal.name()), id, head);
+    fn challenge(&self, refusal: &Refusal, grant: Option<&Grant>, what: &str, id: &RequestId) -> Reply {
+        self.refused(refusal.reason(), grant.map(|grant| grant.principal.name()), id, refusal.detail().unwrap_or(what));
         self.parts.auth.challenge(refusal).map(Content::Whole)
     }
 }

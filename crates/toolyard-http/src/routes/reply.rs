@@ -18,10 +18,11 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     response
 }
 
-/// A refusal in the words of the protocol; `message` is plain text without quotes.
+/// A refusal in the words of the protocol, which has no `null` for an id that is not known;
+/// `message` is plain text without quotes.
 pub(crate) fn error(status: StatusCode, message: &str) -> Reply {
     let code = if status.is_server_error() { -32603 } else { -32600 };
-    json(status, format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":"{message}"}}}}"#))
+    json(status, format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{message}"}}}}"#))
 }
 
 /// A refusal outside of the protocol.

@@ -45,7 +45,9 @@ struct Open {
 /// Why a message is not taken.
 pub(crate) enum Untaken {
     /// There is no such stream, or it is somebody else's: both look the same.
-    Unknown { foreign: bool },
+    Unknown {
+        foreign: bool,
+    },
     Malformed,
     Full,
 }

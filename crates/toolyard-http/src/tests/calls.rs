@@ -54,7 +54,10 @@ async fn h13_a_call_that_takes_long_is_a_stream_with_comments_and_then_its_answe
     assert!(comments >= 3, "{comments}");
     let answer = answer.strip_prefix("data: ").and_then(|answer| answer.strip_suffix("\n\n")).expect("one event");
     let answer: serde_json::Value = serde_json::from_str(answer).expect("JSON");
-    assert_eq!((&answer["id"], answer["result"]["content"][0]["text"].as_str().map(|text| text.starts_with("slept"))), (&json!(1), Some(true)));
+    assert_eq!(
+        (&answer["id"], answer["result"]["content"][0]["text"].as_str().map(|text| text.starts_with("slept"))),
+        (&json!(1), Some(true))
+    );
     assert_eq!(client.chunk().await, None);
     assert_eq!(client.call("demo_echo", json!({"text": "x"})).await.status, 200);
 }

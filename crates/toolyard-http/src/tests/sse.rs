@@ -38,7 +38,10 @@ async fn a_session_answers_posts_on_its_stream() {
     assert_eq!(posts.ask("POST", &endpoint, &[JSON], &initialized).await.status, 202);
     assert_eq!(posts.ask("POST", &endpoint, &[JSON], &call(7, "demo_echo", &json!({"text": "hi"}))).await.status, 202);
     let answer = stream.event().await.expect("an answer");
-    assert_eq!((&answer["id"], answer["result"]["content"][0]["text"].as_str().and_then(|text| text.lines().next())), (&json!(7), Some("hi")));
+    assert_eq!(
+        (&answer["id"], answer["result"]["content"][0]["text"].as_str().and_then(|text| text.lines().next())),
+        (&json!(7), Some("hi"))
+    );
     for body in ["", "{", "[1]", "nonsense"] {
         assert_eq!(posts.ask("POST", &endpoint, &[JSON], body).await.status, 400, "{body}");
     }
