@@ -104,12 +104,16 @@ impl Refusal {
 
     /// The answer to the message that was looked at.
     pub(super) fn to(self, asked: Option<&Peek<'_>>) -> Response<HttpBody> {
-        let id: Value = asked.and_then(|asked| asked.id).and_then(|id| serde_json::from_str(id).ok()).unwrap_or_default();
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(data) = self.data {
             error["data"] = data;
         }
-        let body = Bytes::from(json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string());
+        let mut answer = json!({"jsonrpc": "2.0", "error": error});
+        // MCP's schema has no `null` here: an id that is not known is left out.
+        if let Some(id) = asked.and_then(|asked| asked.id).and_then(|id| serde_json::from_str(id).ok()) {
+            answer["id"] = id;
+        }
+        let body = Bytes::from(answer.to_string());
         let mut response = Response::new(Full::new(body).boxed());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
