@@ -9,6 +9,7 @@ mod config;
 mod early;
 mod error;
 mod fetch;
+mod fetch;
 mod listener;
 mod middleware;
 mod routes;
