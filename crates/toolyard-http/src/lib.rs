@@ -9,7 +9,6 @@ mod config;
 mod early;
 mod error;
 mod fetch;
-mod fetch;
 mod listener;
 mod middleware;
 mod routes;
