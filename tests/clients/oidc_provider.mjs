@@ -1,12 +1,14 @@
 // Identity providers on loopback: npm oidc-provider, one instance and port for each issuer, and
 // a control port for the tests.
-// Usage: node oidc_provider.mjs NAME...
+// Usage: node oidc_provider.mjs [--tls CERTIFICATE KEY] NAME...
 // Prints {"control": URL, "trap": URL, "issuers": {NAME: URL}} once all of them listen.
 //
 // Control is POST /NAME with a JSON body and a JSON answer; see `commands` below. Tokens that an
 // identity provider would never issue are forged in idp_forge.mjs with the keys used here.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 
 import Provider from "oidc-provider";
 
@@ -19,13 +21,17 @@ const CLIENTS = [
 const SECRET = "a-secret-of-the-test-suite";
 const SCOPES = ["mcp:read", "mcp:write", "mcp:execute", "profile"];
 
+const names = process.argv.slice(2);
+const [, certificate, key] = names[0] === "--tls" ? names.splice(0, 3) : [];
+const tls = certificate && { cert: readFileSync(certificate), key: readFileSync(key) };
+
 const issuers = new Map();
 const asked = new AsyncLocalStorage();
 const trapped = [];
 
-function listen(server) {
+function listen(server, scheme = "http") {
   return new Promise((resolve) =>
-    server.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${server.address().port}`)),
+    server.listen(0, "127.0.0.1", () => resolve(`${scheme}://127.0.0.1:${server.address().port}`)),
   );
 }
 
@@ -121,8 +127,10 @@ const KINDS = {
 async function open(name) {
   const issuer = { name, counts: {}, heads: [], faults: {}, round: 1, storage: storage() };
   issuer.keys = makeKeys(`${name}-1`);
-  issuer.server = createServer((request, response) => serve(issuer, request, response));
-  issuer.url = await listen(issuer.server);
+  const answer = (request, response) => serve(issuer, request, response);
+  issuer.url = tls
+    ? await listen(createTlsServer(tls, answer), "https")
+    : await listen(createServer(answer));
   issuer.answer = provider(issuer);
   issuers.set(name, issuer);
 }
@@ -247,7 +255,7 @@ const trap = createServer((request, response) => {
   response.writeHead(200, { "content-type": "application/json" }).end("{}");
 });
 
-for (const name of process.argv.slice(2)) await open(name);
+for (const name of names) await open(name);
 const urls = Object.fromEntries([...issuers].map(([name, { url }]) => [name, url]));
 const said = { control: await listen(control), trap: await listen(trap), issuers: urls };
 process.stdout.write(`${JSON.stringify(said)}\n`);

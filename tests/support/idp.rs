@@ -4,6 +4,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    path::Path,
     process::Stdio,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -42,15 +43,27 @@ impl Providers {
     /// Starts an issuer for each name, or says loudly why that can't be done here.
     #[must_use]
     pub fn start(names: &[&str]) -> Option<Self> {
-        install::or_skip("access tokens of an identity provider", install::node()).map(|node| Self::with(&node, names))
+        install::or_skip("access tokens of an identity provider", install::node()).map(|node| Self::with(&node, None, names))
     }
 
-    fn with(node: &Node, names: &[&str]) -> Self {
+    /// Starts issuers behind TLS, with a certificate and a key in PEM.
+    #[must_use]
+    pub fn start_tls(certificate: &Path, key: &Path, names: &[&str]) -> Option<Self> {
+        let node = install::or_skip("an identity provider behind TLS", install::node())?;
+        Some(Self::with(&node, Some((certificate, key)), names))
+    }
+
+    fn with(node: &Node, tls: Option<(&Path, &Path)>, names: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let script = driver(&sandbox, node, "oidc_provider.mjs");
         driver(&sandbox, node, "idp_forge.mjs");
         let mut command = host(&sandbox, node, "node");
-        command.arg(script).args(names).stdin(Stdio::piped());
+        command.arg(script);
+        if let Some((certificate, key)) = tls {
+            // The process asks its own token endpoint.
+            command.arg("--tls").args([certificate, key]).env("NODE_EXTRA_CA_CERTS", certificate);
+        }
+        command.args(names).stdin(Stdio::piped());
         let process = Process::spawn(command);
         let line = process.receive(PATIENCE).unwrap_or_else(|| panic!("no identity provider: {}", process.errors()));
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -4,6 +4,7 @@
 //! issue are forged with its keys. Names of tests begin with the id of the statement they prove.
 
 mod challenges;
+mod encryption;
 mod introspection;
 mod keys;
 mod possession;
@@ -50,7 +51,11 @@ impl Site {
     /// Some issuers and a server; `change` alters the section `http.oauth`, or by its second half
     /// the whole configuration.
     fn configured(names: &[&str], change: impl FnOnce(&Providers, &mut Value)) -> Option<Self> {
-        let idp = Providers::start(names)?;
+        Providers::start(names).map(|idp| Self::with(idp, names, change))
+    }
+
+    /// A server for these identity providers.
+    fn with(idp: Providers, names: &[&str], change: impl FnOnce(&Providers, &mut Value)) -> Self {
         let sandbox = Sandbox::new();
         let mut config = config(&idp, names);
         change(&idp, &mut config);
@@ -60,7 +65,7 @@ impl Site {
         command.args(["serve", "--legacy-sse", "--config"]).arg(&file).arg("--workspace").arg(sandbox.workspace());
         command.env("LOG_LEVEL", "debug").env(idp::SECRET_VARIABLE, idp::SECRET);
         let server = HttpServer::spawn(command);
-        Some(Self { idp, server, sandbox })
+        Self { idp, server, sandbox }
     }
 
     /// What tokens have to be issued for.

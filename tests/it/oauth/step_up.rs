@@ -32,7 +32,11 @@ fn a5_a_token_that_reads_is_told_the_scope_for_writing() {
     each(&cases, |(tool, arguments)| needs(&site, "mcp:write", &call(&site, &reader, tool, arguments.clone())));
     assert_eq!(site.sandbox.read("kept.txt"), "kept\n");
     assert!(!site.sandbox.workspace().join("new.txt").exists());
-    assert_eq!(needs(&site, "mcp:read", &site.list(&site.mint(&json!({ "scope": "mcp:reader" })))), None, "a scope is a whole word");
+    assert_eq!(
+        needs(&site, "mcp:read", &site.list(&site.forge(&json!({ "claims": { "scope": "mcp:reader xmcp:read" } })))),
+        None,
+        "a scope is a whole word"
+    );
     assert_eq!(needs(&site, "mcp:read", &site.list(&site.mint(&json!({ "scope": "" })))), None, "no scope at all");
 }
 
