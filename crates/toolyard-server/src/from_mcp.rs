@@ -140,6 +140,21 @@ fn foreign_era(id: &RequestId, request: &ClientRequest) -> Option<Incoming> {
 /// The one message that matters for speed, read in a single pass; the SDK tries all its variants
 /// in turn. Whatever is unusual about a line is left to the SDK.
 fn read_call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+    // Other messages are short; trying them as a call first would only read them twice.
+    if !line.starts_with(b"{") || memchr::memmem::find(line, b"\"tools/call\"").is_none() {
+        return None;
+    }
+    let (id, mut params) = call_parameters(line)?;
+    let meta = params.meta.take();
+    let mut request = CallToolRequest::new(params);
+    if let Some(meta) = meta {
+        request.extensions.insert(meta);
+    }
+    Some(JsonRpcMessage::request(ClientRequest::CallToolRequest(request), id))
+}
+
+/// The parts of a `tools/call` that is spelt as usual.
+pub(crate) fn call_parameters(line: &[u8]) -> Option<(RequestId, CallToolRequestParams)> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Call<'a> {
@@ -148,19 +163,10 @@ fn read_call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
         method: &'a str,
         params: CallToolRequestParams,
     }
-    // Other messages are short; trying them as a call first would only read them twice.
-    if !line.starts_with(b"{") || memchr::memmem::find(line, b"\"tools/call\"").is_none() {
-        return None;
+    match serde_json::from_slice(line).ok()? {
+        Call { jsonrpc: "2.0", id, method: "tools/call", params } => Some((id, params)),
+        Call { .. } => None,
     }
-    let Call { jsonrpc: "2.0", id, method: "tools/call", mut params } = serde_json::from_slice(line).ok()? else {
-        return None;
-    };
-    let meta = params.meta.take();
-    let mut request = CallToolRequest::new(params);
-    if let Some(meta) = meta {
-        request.extensions.insert(meta);
-    }
-    Some(JsonRpcMessage::request(ClientRequest::CallToolRequest(request), id))
 }
 
 /// The SDK takes a cursor that is no string for none at all, and would answer with the first page.

@@ -7,6 +7,7 @@
 //! stand what it leaves open: who owns a session, how much there may be of everything, and errors
 //! that clients can read.
 
+mod direct;
 mod messages;
 mod peek;
 mod refusal;

@@ -25,6 +25,7 @@ use toolyard_core::Principal;
 
 use super::{
     HttpBody, HttpOptions, RequestName,
+    direct::Direct,
     peek::{Peek, PeekKind, peek},
     refusal::{Refusal, replace},
     session::{Session, Turned},
@@ -50,6 +51,7 @@ pub struct HttpService {
 }
 
 struct Shared {
+    direct: Direct,
     sessions: Arc<Sessions>,
     streams: Arc<Streams>,
     max_streams_per_principal: usize,
@@ -73,6 +75,7 @@ impl Server {
             .with_max_request_body_bytes(usize::MAX)
             .with_cancellation_token(stop.clone());
         let shared = Shared {
+            direct: Direct::new(server.clone(), stop.clone()),
             sessions: Arc::clone(&sessions),
             streams: Arc::default(),
             max_streams_per_principal: options.max_streams_per_principal,
@@ -134,6 +137,9 @@ impl HttpService {
         let asked = peek(&body);
         if let Err(refusal) = check_message(&parts.headers, &asked, &body) {
             return refusal.to(Some(&asked));
+        }
+        if let Some(answer) = self.shared.direct.call(&parts.headers, &asked, &body, &caller.principal).await {
+            return answer;
         }
         let is_request = asked.kind == PeekKind::Request;
         let mut listening = None;

@@ -1,5 +1,7 @@
 //! What a body is about; whatever is ambiguous is malformed.
 
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage};
+
 use crate::{Peek, PeekKind, peek};
 
 fn seen(body: &str) -> (PeekKind, Option<&str>, Option<&str>, Option<&str>) {
@@ -113,4 +115,81 @@ fn a_version_in_the_metadata_is_a_hint_for_the_stateless_era() {
     let with = |meta: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{meta}}}}}"#);
     assert!(peek(with(r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#).as_bytes()).stateless);
     assert!(!peek(with(r#"{"progressToken":1}"#).as_bytes()).stateless);
+}
+
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or_default() % end
+    }
+}
+
+/// Replaces, repeats and removes pieces, with a liking for those that matter.
+fn mutated(seed: &str, dice: &mut Dice) -> String {
+    const PIECES: [&str; 18] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u006e",
+        "\"name\":\"b\",",
+        "\"method\":\"ping\",",
+        "\"id\":2,",
+        "\"params\":{",
+        "null",
+        "1.0",
+        " ",
+        "\"result\":{},",
+        "\"_meta\":{},",
+    ];
+    let mut body: Vec<char> = seed.chars().collect();
+    for _ in 0..=dice.below(3) {
+        let at = dice.below(body.len());
+        let until = (at + dice.below(12)).min(body.len());
+        let piece: Vec<char> = match dice.below(4) {
+            0 => Vec::new(),
+            1 => body[at..until].repeat(2),
+            _ => PIECES[dice.below(PIECES.len())].chars().collect(),
+        };
+        let until = if dice.below(2) == 0 { at } else { until };
+        body.splice(at..until, piece);
+        if body.is_empty() {
+            body.push(' ');
+        }
+    }
+    body.into_iter().collect()
+}
+
+#[test]
+fn what_is_seen_is_what_the_sdk_reads() {
+    let seeds = [
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"name":"c","method":"d"},"_meta":{"x":1}}}"#,
+        r#"{"params":{"arguments":{},"name":"a"},"method":"tools/call","id":"x","jsonrpc":"2.0"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"name"}}"#,
+    ];
+    let mut dice = Dice(7);
+    let mut compared = 0;
+    for round in 0..30_000 {
+        let body = mutated(seeds[round % seeds.len()], &mut dice);
+        let seen = peek(body.as_bytes());
+        let Ok(JsonRpcMessage::Request(read)) = serde_json::from_str::<ClientJsonRpcMessage>(&body) else {
+            continue;
+        };
+        if seen.kind == PeekKind::Malformed {
+            continue;
+        }
+        compared += 1;
+        assert_eq!((seen.kind, seen.method), (PeekKind::Request, Some(read.request.method())), "{body}");
+        if let ClientRequest::CallToolRequest(call) = &read.request {
+            assert_eq!(seen.tool, Some(&*call.params.name), "{body}");
+        }
+    }
+    assert!(compared > 3_000, "{compared} were compared");
 }

@@ -54,6 +54,26 @@ async fn h15_a_call_is_answered_by_one_json_object_that_says_what_kind_of_result
 }
 
 #[tokio::test]
+async fn an_unusual_spelling_of_a_call_is_answered_in_the_same_way() {
+    let endpoint = Endpoint::new();
+    for (tool, encoded) in [
+        ("demo_echo", "=?base64?ZGVtb19lY2hv?="),
+        ("demo_table", "=?base64?ZGVtb190YWJsZQ==?="),
+        ("demo_panic", "=?base64?ZGVtb19wYW5pYw==?="),
+        ("demo_unknown", "=?base64?ZGVtb191bmtub3du?="),
+    ] {
+        for arguments in [json!({"text": "x"}), json!({}), json!({"other": 1})] {
+            let request = stateless(call(1, tool, arguments.clone()), json!({}));
+            let usual = endpoint.ask("a", &request).await;
+            let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", encoded)];
+            let unusual = endpoint.post("a", &headers, request.to_string()).await;
+            assert_eq!(usual.message(), unusual.message(), "{tool} {arguments}");
+            assert_eq!((usual.status, usual.head.headers), (unusual.status, unusual.head.headers), "{tool} {arguments}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn h11_session_ids_and_event_ids_are_ignored_and_none_are_given() {
     let endpoint = Endpoint::new();
     let session = endpoint.session("b").await;
@@ -116,22 +136,28 @@ async fn h12_a_client_that_goes_away_stops_the_work() {
 }
 
 #[tokio::test]
-async fn h12_closing_a_stream_that_has_begun_stops_the_work_too() {
+async fn h12_a_client_that_goes_away_stops_work_that_may_report_progress() {
     let (watch, mut says) = Watch::new();
     let recorder = Recorder::default();
     let server = recorded(ApprovalFallback::Deny, Toolset::new().with(watch), &recorder);
     let endpoint = Endpoint::of(&server, &HttpOptions::default(), recorder);
-    let request = stateless(call(1, "demo_watch", json!({})), json!({}));
-    let asking = tokio::spawn({
-        let service = endpoint.service.clone();
-        async move {
-            let endpoint = Endpoint { service, stop: Default::default(), recorder: Recorder::default() };
-            drop(endpoint.ask("a", &request).await);
-        }
-    });
-    assert_eq!(says.recv().await, Some("started"));
-    asking.abort();
+    let mut request = stateless(call(1, "demo_watch", json!({})), json!({}));
+    request["params"]["_meta"]["progressToken"] = json!("p");
+    tokio::select! {
+        _ = endpoint.ask("a", &request) => panic!("it does not end by itself"),
+        started = says.recv() => assert_eq!(started, Some("started")),
+    }
     assert_eq!(says.recv().await, Some("stopped"));
+    assert_eq!(endpoint.recorder.outcome().await, "cancelled");
+}
+
+#[tokio::test]
+async fn h12_closing_a_subscription_ends_it() {
+    let endpoint = listening(&HttpOptions::default());
+    let mut body = endpoint.open_stateless("a", &listen(5)).await.into_body();
+    read_until(&mut body, acknowledged).await;
+    drop(body);
+    assert_eq!(endpoint.service.streams(), 0);
 }
 
 #[tokio::test]
