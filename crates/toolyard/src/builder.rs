@@ -209,7 +209,7 @@ impl Toolyard {
     #[cfg(feature = "http")]
     pub fn local_token(&self) -> Result<(toolyard_http::StaticToken, PathBuf), crate::TokenFileError> {
         let state = self.state.as_deref().ok_or(crate::TokenFileError::NoStateDirectory)?;
-        let sha256 = crate::token::hash(&crate::token::kept(state)?);
+        let sha256 = toolyard_http::hash_token(&crate::token::kept(state)?);
         let token = toolyard_http::StaticToken { name: "local".into(), sha256, roles: Vec::new() };
         Ok((token, crate::token::path(state)))
     }
@@ -500,7 +500,31 @@ impl Builder {
                 }
             }
         }
+        #[cfg(feature = "http")]
+        warnings.extend(self.check_http_names(spec, &known));
         Ok(warnings)
+    }
+
+    /// Names in the section `http` that fit no tool, and roles that make no difference.
+    #[cfg(feature = "http")]
+    fn check_http_names(&self, spec: &PolicySpec, known: &BTreeSet<&str>) -> Vec<String> {
+        let http = self.settings.http();
+        let mut warnings = Vec::new();
+        if let Some(oauth) = &http.oauth {
+            let scopes = oauth.scopes.iter().enumerate().map(|(i, rule)| (format!("scopes[{i}].opens"), &rule.opens));
+            let acr = oauth.acr.iter().enumerate().map(|(i, rule)| (format!("acr[{i}].tools"), &rule.tools));
+            for (place, names) in scopes.chain(acr) {
+                warnings.extend(
+                    names.iter().filter_map(|name| unknown_name(name, known)).map(|problem| format!("http.oauth.{place}: {problem}")),
+                );
+            }
+        }
+        let rules = || spec.deny.iter().chain(&spec.ask).chain(&spec.allow);
+        for (i, token) in http.tokens.iter().enumerate() {
+            let idle = token.roles.iter().filter(|role| !rules().any(|rule| rule.roles.iter().any(|named| **named == ***role)));
+            warnings.extend(idle.map(|role| format!("http.tokens[{i}].roles: no rule names the role `{role}`, so it opens nothing")));
+        }
+        warnings
     }
 }
 

@@ -54,14 +54,6 @@ pub(crate) fn fresh() -> io::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The SHA-256 of a token.
-pub(crate) fn hash(token: &str) -> [u8; 32] {
-    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    hash
-}
-
 /// A hash as the configuration has it.
 #[cfg(feature = "cli")]
 pub(crate) fn hex(hash: &[u8; 32]) -> String {
@@ -144,7 +136,9 @@ mod tests {
 
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
-    use super::{TokenFileError, hash, hex, kept, path};
+    use toolyard_http::hash_token;
+
+    use super::{TokenFileError, hex, kept, path};
 
     #[test]
     fn the_token_is_made_once_and_only_this_user_can_read_it() {
@@ -196,6 +190,6 @@ mod tests {
 
     #[test]
     fn a_hash_is_the_sha_256_that_other_programs_compute() {
-        assert_eq!(hex(&hash("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hex(&hash_token("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -199,3 +199,27 @@ fn every_example_of_the_policy_guide_and_this_repository_s_own_file_load() {
     assert_eq!(yard.directories(), [root.canonicalize().expect("it exists").to_str().expect("plain")]);
     assert_eq!(decision(&yard, "fs_write", write("LICENSE-MIT")), Some(Outcome::Deny), "its own deny rule");
 }
+
+#[test]
+#[cfg(feature = "http")]
+fn names_of_the_section_http_that_mean_nothing_are_warned_of() {
+    let place = Place::new();
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let config = json!({
+        "policy": { "allow": [{ "rule": "fs_write(docs/**)", "roles": ["writer"] }] },
+        "http": {
+            "tokens": [{ "name": "ci", "sha256": hash, "roles": ["writer", "wirter"] }],
+            "oauth": { "issuers": [{ "name": "a", "issuer": "https://a.example" }],
+                       "scopes": [{ "scope": "s", "opens": ["raed", "fs_*"] }], "acr": [{ "tools": ["fs_raed"], "values": ["2"] }] }
+        }
+    });
+    let yard = place.with(&config.to_string()).build().expect("a server");
+    assert_eq!(
+        yard.warnings(),
+        [
+            "http.oauth.scopes[0].opens: there is no tool or family `raed`; did you mean `read`?",
+            "http.oauth.acr[0].tools: there is no tool or family `fs_raed`; did you mean `fs_read`?",
+            "http.tokens[0].roles: no rule names the role `wirter`, so it opens nothing",
+        ]
+    );
+}

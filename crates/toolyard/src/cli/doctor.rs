@@ -1,5 +1,7 @@
 //! `toolyard doctor`: what works on this machine, in words.
 
+#[cfg(feature = "http")]
+mod http;
 mod machine;
 
 use std::path::Path;
@@ -43,11 +45,22 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
         None => "no configuration file, the defaults".to_owned(),
     };
     let mut summary = String::new();
-    match setup::builder(&args.server).and_then(|builder| builder.build().map_err(Failure::setup)) {
-        Ok(yard) => {
+    let checked = setup::builder(&args.server).and_then(|builder| {
+        #[cfg(feature = "http")]
+        let settings = builder.http().clone();
+        let yard = builder.build().map_err(Failure::setup)?;
+        #[cfg(feature = "http")]
+        let http = http::findings(&yard, &settings);
+        #[cfg(not(feature = "http"))]
+        let http = Vec::new();
+        Ok((yard, http))
+    });
+    match checked {
+        Ok((yard, http)) => {
             findings.push(Finding::good(format!("{configuration}: the server can start")));
             findings.extend(directories(&yard));
             findings.extend(state(&yard));
+            findings.extend(http);
             findings.extend(yard.warnings().iter().map(Finding::hint));
             summary = format!("\npolicy: {}\n", policy::summary(&yard));
         }

@@ -66,6 +66,12 @@ fn write_new(path: &Path, text: &str, permissions: Option<fs::Permissions>) -> i
     file.sync_all()
 }
 
+/// Whether users other than its owner can read a file.
+#[cfg(feature = "http")]
+pub(super) fn others_can_read(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|facts| std::os::unix::fs::PermissionsExt::mode(&facts.permissions()) & 0o044 != 0)
+}
+
 /// The directory a file is in, canonical.
 pub(super) fn folder_of(path: &Path) -> io::Result<PathBuf> {
     let real = fs::canonicalize(path)?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
+use toolyard_http::hash_token;
 
 use super::{Failure, Outcome, args::TokenArgs, output};
 use crate::{
@@ -26,7 +27,7 @@ pub(super) fn new(args: &TokenArgs) -> Result<Outcome, Failure> {
 
 /// The entry of the configuration, which does not tell the token.
 fn entry(args: &TokenArgs, token: &str) -> Value {
-    let mut entry = json!({ "name": args.name, "sha256": token::hex(&token::hash(token)) });
+    let mut entry = json!({ "name": args.name, "sha256": token::hex(&hash_token(token)) });
     if !args.role.is_empty() {
         entry["roles"] = json!(args.role);
     }

@@ -23,6 +23,8 @@ It is JSON, at most 1 MiB; [mcp-config.schema.json](mcp-config.schema.json) is i
 - Relative paths start at the directory of the file.
 - An unknown key, a key that stands twice and a value out of range are errors that name the path of the key; the program then ends with code 2.
 - Options of the command line replace what the file says; rules of the command line are added.
+- The environment comes last: `MCP_CONFIG_PATH` names the file, `MCP_PORT` serves HTTP at that port of `MCP_HOST` or 127.0.0.1, `LOG_LEVEL` is `trace`, `debug`, `info`, `warn`, `error` or `off`, `LOG_FORMAT` is `text` or `json`. Of these an option, then the file, comes first; an empty variable is none; a value that means nothing is an error that names the variable.
+- A secret never stands in the file: where one is needed, write `env:NAME` or `file:/path`.
 - The file itself can't be changed through any tool, wherever it is.
 
 "#;
@@ -42,8 +44,9 @@ fn section(schema: &Value, place: &str, text: &mut String) {
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
         let object = object_of(property);
+        let path = if object_items(property).is_some() { format!("{path}[]") } else { path };
         let shown = if object["properties"].is_object() { format!("[`{name}`](#{})", anchor(&path)) } else { format!("`{name}`") };
-        *text += &format!("| {shown} | {} | {}{} |\n", kind(object), cell(description(property)), values(property));
+        *text += &format!("| {shown} | {} | {}{} |\n", kind(property), cell(description(property)), values(property));
         if object["properties"].is_object() {
             below.push((path, object));
         }
@@ -54,24 +57,39 @@ fn section(schema: &Value, place: &str, text: &mut String) {
     }
 }
 
-/// Optional sections are a union with null.
+/// The object with the keys: that of the entries of a list, and the one option of an optional
+/// section, which is a union with null.
 fn object_of(property: &Value) -> &Value {
     let options = property["anyOf"].as_array();
-    options.and_then(|options| options.iter().find(|option| option["properties"].is_object())).unwrap_or(property)
+    let optional = options.and_then(|options| options.iter().find(|option| option["properties"].is_object()));
+    optional.or_else(|| object_items(property)).unwrap_or(property)
+}
+
+fn object_items(property: &Value) -> Option<&Value> {
+    Some(&property["items"]).filter(|items| items["properties"].is_object())
 }
 
 fn kind(property: &Value) -> String {
-    match &property["type"] {
-        Value::String(kind) if kind == "array" => format!("list of {}", kind_of_items(&property["items"])),
-        Value::String(kind) if kind == "object" && property["additionalProperties"].is_object() => "object of numbers".to_owned(),
-        Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("any").to_owned(),
-        _ => "string".to_owned(),
+    let property = if object_items(property).is_some() { property } else { object_of(property) };
+    let kind = match &property["type"] {
+        Value::String(kind) => kind.as_str(),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("any"),
+        _ => "string",
+    };
+    match kind {
+        "array" => format!("list of {}", kind_of_items(&property["items"])),
+        "object" if property["additionalProperties"]["type"] == "array" => "object of lists".to_owned(),
+        "object" if property["additionalProperties"].is_object() => "object of numbers".to_owned(),
+        kind => kind.to_owned(),
     }
 }
 
 fn kind_of_items(items: &Value) -> &'static str {
-    if items["anyOf"].is_array() { "rules" } else { "strings" }
+    match (items["anyOf"].is_array(), items["properties"].is_object()) {
+        (true, _) => "rules",
+        (false, true) => "objects",
+        (false, false) => "strings",
+    }
 }
 
 /// The values of a choice, each with what it means.
@@ -91,5 +109,5 @@ fn description(schema: &Value) -> &str {
 
 /// What a Markdown reader makes of a heading.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase().replace('.', "")
+    heading.to_lowercase().replace(['.', '[', ']'], "")
 }

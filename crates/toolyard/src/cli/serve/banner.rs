@@ -51,10 +51,8 @@ pub(super) fn announce(yard: &Toolyard, bound: &BoundServer, facts: &Facts<'_>) 
         return;
     }
     let command = environment::own_command().unwrap_or_else(|_| "toolyard".to_owned());
-    let how = facts
-        .socket
-        .as_deref()
-        .map_or_else(|| registrations(&command, bound.url().as_str(), facts.credential, facts.legacy_sse), |path| by_hand(path));
+    let how =
+        facts.socket.as_deref().map_or_else(|| registrations(&command, bound.url().as_str(), facts.credential, facts.legacy_sse), by_hand);
     lines.push(format!("{} over HTTP: {}. Ctrl-C ends it.", what(yard), how_open(yard)));
     lines.extend(how);
     output::note(&lines.join("\n"));

@@ -67,7 +67,7 @@ fn every_key_of_the_section_is_taken_over() {
     let tls = config.tls.expect("files");
     assert_eq!((tls.certificate.as_path(), tls.key.as_path()), (Path::new("/etc/yard/c.pem"), Path::new("/k.pem")));
     let [token] = config.auth.tokens.as_slice() else { panic!("one token") };
-    assert_eq!((&*token.name, token.sha256), ("ci", crate::token::hash("abc")));
+    assert_eq!((&*token.name, token.sha256), ("ci", toolyard_http::hash_token("abc")));
     assert_eq!(token.roles.iter().map(|role| &**role).collect::<Vec<_>>(), ["reader", "größe"]);
     assert_eq!((config.health, config.metrics), (None, at("127.0.0.1:9999")));
     let limits = config.limits;
