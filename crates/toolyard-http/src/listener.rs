@@ -129,16 +129,21 @@ async fn serve(stream: Stream, http: Arc<http1::Builder>, app: Arc<App>, stops: 
         }
         Stream::Tls(stream, tls) => {
             tune(&stream);
-            let handshake = tokio::select! {
-                handshake = timeout(HANDSHAKE, tls.accept(stream)) => handshake,
-                () = stops.accepting.cancelled() => return,
-            };
-            match handshake {
-                Ok(Ok(stream)) => exchange(TokioIo::new(stream), &http, &app, &stops).await,
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => tracing::debug!("TLS handshake took too long"),
-            }
+            // Boxed, so that connections without TLS need not keep room for it.
+            Box::pin(encrypted(stream, &tls, &http, &app, &stops)).await;
         }
+    }
+}
+
+async fn encrypted(stream: TcpStream, tls: &Tls, http: &http1::Builder, app: &Arc<App>, stops: &Stops) {
+    let handshake = tokio::select! {
+        handshake = timeout(HANDSHAKE, tls.accept(stream)) => handshake,
+        () = stops.accepting.cancelled() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => exchange(TokioIo::new(stream), http, app, stops).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
     }
 }
 

@@ -49,7 +49,7 @@ impl App {
         let answered = if early {
             early::answer(self.parts.service.clone(), request, body, self.limits()).await
         } else {
-            Ok(self.parts.service.handle(request).await.map(Content::Served))
+            Ok(self.served(request).await)
         };
         let response = answered.unwrap_or_else(|early::Panicked| reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
         let ended = Ended { metrics: self.parts.metrics.clone(), method, began, status: response.status(), _permit: permit };
@@ -66,7 +66,13 @@ impl App {
             return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
         }
         hand_over(&mut head, grant, id);
-        self.parts.service.handle(Request::from_parts(head, Full::default())).await.map(|body| Content::Served(body).into())
+        self.served(Request::from_parts(head, Full::default())).await.map(Answer::from)
+    }
+
+    /// What the service says at its own pace. Its future is large, and boxed it is not part of what
+    /// every idle connection keeps room for.
+    async fn served(&self, request: Request<Full<Bytes>>) -> Reply {
+        Box::pin(self.parts.service.handle(request)).await.map(Content::Served)
     }
 
     /// `GET /sse`.

@@ -1,5 +1,7 @@
 //! HTTP+SSE of 2024-11-05.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads how large this process is")]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -136,6 +138,32 @@ async fn streams_beyond_the_caps_are_refused() {
     .await;
     let _first = open(&server, &[]).await;
     assert_eq!(server.connect().await.ask("GET", "/sse", &[], "").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_thousand_idle_sessions_take_less_than_64_mb() {
+    let server = TestServer::start(|config| config.legacy_sse = true).await;
+    drop(open(&server, &[]).await);
+    let before = resident_bytes();
+    let mut streams = Vec::new();
+    for _ in 0..1_000 {
+        let (mut stream, endpoint) = open(&server, &[]).await;
+        let mut posts = server.connect().await;
+        assert_eq!(posts.ask("POST", &endpoint, &[JSON], &initialize("2024-11-05")).await.status, 202);
+        drop(stream.event().await.expect("an answer"));
+        streams.push(stream);
+    }
+    // The clients of this test are counted as well.
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes");
+    drop(streams);
+    until("their ends", || server.streams() == 0).await;
+}
+
+fn resident_bytes() -> usize {
+    let figures = std::fs::read_to_string("/proc/self/statm").expect("figures of this process");
+    let pages: usize = figures.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
 }
 
 #[tokio::test]
