@@ -56,7 +56,7 @@ impl Server {
         let era = from_mcp::era(&context);
         let principal = self.caller(&context)?;
         let cancel = context.ct.clone();
-        let mut cx = Context::new(principal.clone()).with_request(context.id.to_string()).with_cancel(cancel.clone());
+        let mut cx = Context::new(principal.clone()).with_request(self.request_name(&context)).with_cancel(cancel.clone());
         if let Some(reporter) = reporter {
             cx = cx.with_progress(reporter);
         }
@@ -80,21 +80,31 @@ impl Server {
 
 impl Server {
     /// Who sent this request. A transport that names no caller is a defect, and nobody's call.
-    fn caller(
-        &self,
-        #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only HTTP names a caller per request"))]
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Principal, ErrorData> {
+    #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only HTTP names a caller per request"))]
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
         match &self.callers {
             Callers::Fixed(principal) => Ok(principal.clone()),
             #[cfg(feature = "http")]
-            Callers::PerRequest => {
-                let parts = context.extensions.get::<::http::request::Parts>();
-                parts.and_then(|parts| parts.extensions.get::<Principal>()).cloned().ok_or_else(|| {
-                    tracing::error!("a request came without its caller; the transport has to name one");
-                    ErrorData::internal_error("the server failed; this is a defect", None)
-                })
-            }
+            Callers::OfRequest(principal, _) => Ok(principal.clone()),
+            #[cfg(feature = "http")]
+            Callers::PerRequest => crate::http::caller(context).ok_or_else(|| {
+                tracing::error!("a request came without its caller; the transport has to name one");
+                ErrorData::internal_error("the server failed; this is a defect", None)
+            }),
+        }
+    }
+
+    /// What the trail calls this request: over HTTP first what the transport calls it, since
+    /// clients choose the same ids.
+    fn request_name(&self, context: &RequestContext<RoleServer>) -> String {
+        match &self.callers {
+            Callers::Fixed(_) => context.id.to_string(),
+            #[cfg(feature = "http")]
+            Callers::OfRequest(_, Some(name)) => format!("{name}/{}", context.id),
+            #[cfg(feature = "http")]
+            Callers::OfRequest(_, None) => context.id.to_string(),
+            #[cfg(feature = "http")]
+            Callers::PerRequest => crate::http::request_name(context),
         }
     }
 

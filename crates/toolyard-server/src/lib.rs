@@ -2,7 +2,9 @@
 //! protocol on one connection, JSON-RPC errors, progress, cancellation and the user's approval.
 //!
 //! [`Server`] is what transports are given. [`Server::serve_io`] speaks newline-delimited JSON over
-//! any pair of byte streams. No other crate names a type of the MCP SDK.
+//! any pair of byte streams. With the feature `http`, `Server::http_service` answers requests of an
+//! HTTP transport, and `Server::message_session` serves one client of the older HTTP+SSE. No other
+//! crate names a type of the MCP SDK.
 //!
 //! The SDK logs whole requests and answers below the level `warn`; keep its target, `rmcp`, at
 //! `warn` wherever logs are kept.

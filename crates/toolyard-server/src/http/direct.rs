@@ -22,12 +22,12 @@ use rmcp::{
     transport::Transport,
 };
 use tokio_util::sync::CancellationToken;
-use toolyard_core::Principal;
 
 use super::{
     HttpBody,
     peek::{Peek, PeekKind},
     refusal::Refusal,
+    sessions::Caller,
 };
 use crate::{Server, from_mcp, server::Callers};
 
@@ -58,13 +58,7 @@ impl Direct {
     }
 
     /// The answer to a plain call; `None` for anything else.
-    pub(super) async fn call(
-        &self,
-        headers: &HeaderMap,
-        asked: &Peek<'_>,
-        body: &[u8],
-        principal: &Principal,
-    ) -> Option<Response<HttpBody>> {
+    pub(super) async fn call(&self, headers: &HeaderMap, asked: &Peek<'_>, body: &[u8], caller: &Caller) -> Option<Response<HttpBody>> {
         let tool = asked.tool.filter(|tool| asked.kind == PeekKind::Request && self.tools.contains(tool))?;
         let as_usual = is_once(headers, &PROTOCOL_VERSION, ProtocolVersion::V_2026_07_28.as_str())
             && is_once(headers, &METHOD, "tools/call")
@@ -79,7 +73,7 @@ impl Direct {
         context.meta = meta;
         // A client that goes away drops this future, but what its call did is still found out.
         let _cancel = context.ct.clone().drop_guard();
-        let server = Server { callers: Callers::Fixed(principal.clone()), ..self.server.clone() };
+        let server = Server { callers: Callers::OfRequest(caller.principal.clone(), caller.request.clone()), ..self.server.clone() };
         let mut call = Box::pin(async move { server.call_tool(params, context).await });
         let result = match futures::poll!(&mut call) {
             Poll::Ready(result) => result,

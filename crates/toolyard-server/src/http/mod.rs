@@ -19,7 +19,10 @@ mod streams;
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http_body_util::combinators::BoxBody;
+use rmcp::{RoleServer, service::RequestContext};
+use toolyard_core::Principal;
 
 pub use messages::{MessageSession, MessageStream, PushError};
 pub use peek::{Peek, PeekKind, peek};
@@ -74,6 +77,19 @@ impl fmt::Debug for HttpOptions {
             .field("session_idle", &self.session_idle)
             .field("max_streams_per_principal", &self.max_streams_per_principal)
             .finish_non_exhaustive()
+    }
+}
+
+/// The caller that the transport named for this request.
+pub(crate) fn caller(context: &RequestContext<RoleServer>) -> Option<Principal> {
+    context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get()).cloned()
+}
+
+/// What the transport calls this request, and its client.
+pub(crate) fn request_name(context: &RequestContext<RoleServer>) -> String {
+    match context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<RequestName>()) {
+        Some(RequestName(name)) => format!("{name}/{}", context.id),
+        None => context.id.to_string(),
     }
 }
 

@@ -9,6 +9,9 @@ use memchr::{memchr2, memmem};
 /// Deeper messages are refused before anything recursive reads them.
 const MAX_DEPTH: usize = 100;
 
+/// Longer ids are refused: they are written into the audit trail.
+const MAX_ID: usize = 256;
+
 /// Whole numbers in the spelling of fractions are exact below this.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -218,7 +221,7 @@ impl<'a> Scan<'a> {
 
     /// A string or a whole number; with any other id the SDK takes a request for a notification.
     fn id(&mut self) -> Option<&'a str> {
-        let id = str::from_utf8(self.value()?).ok()?;
+        let id = str::from_utf8(self.value()?).ok().filter(|id| id.len() <= MAX_ID)?;
         let is_whole = || id.parse::<i64>().is_ok() || id.parse::<f64>().is_ok_and(|id| id.fract() == 0.0 && id.abs() < MAX_EXACT);
         (id.starts_with('"') || is_whole()).then_some(id)
     }

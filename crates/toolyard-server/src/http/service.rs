@@ -46,11 +46,11 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 /// Answers requests to the MCP endpoint, of both eras; clones are cheap and share everything.
 #[derive(Clone)]
 pub struct HttpService {
-    sdk: StreamableHttpService<Server, Sessions>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    sdk: StreamableHttpService<Server, Sessions>,
     direct: Direct,
     sessions: Arc<Sessions>,
     streams: Arc<Streams>,
@@ -74,14 +74,7 @@ impl Server {
             .with_json_response(true)
             .with_max_request_body_bytes(usize::MAX)
             .with_cancellation_token(stop.clone());
-        let shared = Shared {
-            direct: Direct::new(server.clone(), stop.clone()),
-            sessions: Arc::clone(&sessions),
-            streams: Arc::default(),
-            max_streams_per_principal: options.max_streams_per_principal,
-            closing,
-            stop,
-        };
+        let direct = Direct::new(server.clone(), stop.clone());
         // One server for each session that is opened, which ends with it.
         let serve = move || {
             let opening = CALLER.try_with(|caller| caller.opening.as_ref().map(|session| session.ended.clone())).ok().flatten();
@@ -89,7 +82,16 @@ impl Server {
             server.ends.session = opening;
             Ok(server)
         };
-        HttpService { sdk: StreamableHttpService::new(serve, sessions, config), shared: Arc::new(shared) }
+        let shared = Shared {
+            sdk: StreamableHttpService::new(serve, Arc::clone(&sessions), config),
+            direct,
+            sessions,
+            streams: Arc::default(),
+            max_streams_per_principal: options.max_streams_per_principal,
+            closing,
+            stop,
+        };
+        HttpService { shared: Arc::new(shared) }
     }
 }
 
@@ -138,7 +140,7 @@ impl HttpService {
         if let Err(refusal) = check_message(&parts.headers, &asked, &body) {
             return refusal.to(Some(&asked));
         }
-        if let Some(answer) = self.shared.direct.call(&parts.headers, &asked, &body, &caller.principal).await {
+        if let Some(answer) = self.shared.direct.call(&parts.headers, &asked, &body, &caller).await {
             return answer;
         }
         let is_request = asked.kind == PeekKind::Request;
@@ -204,7 +206,7 @@ impl HttpService {
 
     async fn ask_sdk(&self, request: Request<Full<Bytes>>, caller: Caller, asked: Option<(&Peek<'_>, &[u8])>) -> Response<HttpBody> {
         let answered = CALLER.scope(caller, async {
-            let response = self.sdk.handle(request).await;
+            let response = self.shared.sdk.handle(request).await;
             let turned = CALLER.with(|caller| caller.turned.lock().unwrap_or_else(PoisonError::into_inner).take());
             (response, turned)
         });

@@ -55,11 +55,18 @@ pub(super) fn ruled(fallback: ApprovalFallback, tools: Toolset, recorder: &Recor
 pub(super) struct Recorder {
     outcomes: Arc<Mutex<Vec<String>>>,
     refusals: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Recorder {
     pub(super) fn outcomes(&self) -> Vec<String> {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who called, and what the request was called: `caller request`.
+    #[cfg(feature = "http")]
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What transports turned away: `caller request reason detail`.
@@ -83,7 +90,9 @@ impl Recorder {
 }
 
 impl AuditSink for Recorder {
-    fn intent(&self, _: &Intent<'_>) -> Result<(), AuditError> {
+    fn intent(&self, intent: &Intent<'_>) -> Result<(), AuditError> {
+        let request = format!("{} {}", intent.principal, intent.request);
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         Ok(())
     }
 

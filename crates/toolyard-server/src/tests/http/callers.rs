@@ -61,6 +61,15 @@ async fn a_hidden_tool_that_is_called_anyway_is_denied() {
 }
 
 #[tokio::test]
+async fn the_trail_names_the_caller_and_the_request_of_the_transport() {
+    let endpoint = Endpoint::new();
+    let echo = call(7, "demo_echo", json!({"text": "x"}));
+    endpoint.ask("a", &stateless(echo.clone(), json!({}))).await;
+    endpoint.session("b").await.post(&echo).await;
+    assert_eq!(endpoint.recorder.requests(), ["a r1/7", "b r1/7"]);
+}
+
+#[tokio::test]
 async fn h20_sh4_an_approval_holds_for_the_caller_who_was_asked() {
     let endpoint = Endpoint::new();
     let drop = call(1, "demo_drop", json!({"text": "x"}));

@@ -100,6 +100,13 @@ fn deep_nesting_is_malformed_and_costs_no_stack() {
 }
 
 #[test]
+fn an_id_is_no_place_for_a_letter() {
+    let with = |length: usize| format!(r#"{{"jsonrpc":"2.0","method":"ping","id":"{}"}}"#, "x".repeat(length));
+    assert_eq!(peek(with(200).as_bytes()).kind, PeekKind::Request);
+    assert_eq!(peek(with(255).as_bytes()).kind, PeekKind::Malformed);
+}
+
+#[test]
 fn the_label_of_a_method_is_one_of_a_closed_set() {
     for (body, label) in [
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#, "tools/call"),
