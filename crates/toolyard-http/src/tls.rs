@@ -1,11 +1,13 @@
 //! Encryption, with certificates that can be renewed while the server runs.
 
+mod validity;
+
 use std::{
     fmt,
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustix::fs::{Mode, OFlags, open, stat};
@@ -149,10 +151,24 @@ fn read_pair(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(&files.certificate)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| TlsError::NoCertificate(files.certificate.clone()))?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| TlsError::NoKey(files.key.clone()))?;
+    warn_of_end(files, &chain);
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() },
         other => TlsError::Unusable(other),
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates end by the clock on the wall")]
+fn warn_of_end(files: &TlsFiles, chain: &[CertificateDer<'_>]) {
+    const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let path = files.certificate.display();
+    let Some(end) = chain.first().and_then(|certificate| validity::end(certificate)) else { return };
+    let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return };
+    if end < now {
+        tracing::warn!("the certificate `{path}` has expired; clients will refuse it");
+    } else if end < now + SOON {
+        tracing::warn!("the certificate `{path}` expires within a week");
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
