@@ -199,11 +199,12 @@ impl Dispatcher {
     /// The tools that this caller may call at all, in registration order.
     pub fn tools(&self, principal: &Principal) -> impl Iterator<Item = ListedTool<'_>> {
         let policy = self.policies.of(principal.roles());
-        self.tools.iter().map(|tool| tool.definition()).filter_map(move |definition| {
-            policy.could_permit(definition.selector()).then(|| {
-                let call = Call { tool: definition.selector(), accesses: &[] };
-                ListedTool { definition, asks: policy.decide(&call).outcome() == Outcome::Ask }
-            })
+        self.definitions().filter_map(move |definition| {
+            if !policy.could_permit(definition.selector()) {
+                return None;
+            }
+            let call = Call { tool: definition.selector(), accesses: &[] };
+            Some(ListedTool { definition, asks: policy.decide(&call).outcome() == Outcome::Ask })
         })
     }
 
