@@ -184,14 +184,16 @@ fn no_tool_changes_the_configuration_it_is_governed_by() {
 }
 
 #[test]
-fn every_example_of_the_policy_guide_and_this_repository_s_own_file_load() {
+fn every_example_of_the_guides_and_this_repository_s_own_file_load() {
     let place = Place::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let guide = fs::read_to_string(root.join("docs/policy.md")).expect("the guide");
-    let examples: Vec<&str> = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() >= 3, "the guide shows {} configurations", examples.len());
-    for example in examples {
-        place.with(example).build().unwrap_or_else(|error| panic!("{error}\n{example}"));
+    for (guide, fewest) in [("docs/policy.md", 4), ("docs/http.md", if cfg!(feature = "http") { 2 } else { 0 })] {
+        let text = fs::read_to_string(root.join(guide)).expect("the guide");
+        let examples: Vec<&str> = text.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(examples.len() >= fewest, "{guide} shows {} configurations", examples.len());
+        for example in examples.iter().filter(|_| fewest > 0) {
+            place.with(example).build().unwrap_or_else(|error| panic!("{guide}: {error}\n{example}"));
+        }
     }
     let own = fs::read_to_string(root.join("mcp-config.json")).expect("the repository's configuration");
     let settings = Settings::from_json(&own, &root, &|_| None).expect("it is valid");
@@ -208,7 +210,7 @@ fn names_of_the_section_http_that_mean_nothing_are_warned_of() {
     let config = json!({
         "policy": { "allow": [{ "rule": "fs_write(docs/**)", "roles": ["writer"] }] },
         "http": {
-            "tokens": [{ "name": "ci", "sha256": hash, "roles": ["writer", "wirter"] }],
+            "tokens": [{ "name": "ci", "sha256": hash, "roles": ["writer", "idle"] }],
             "oauth": { "issuers": [{ "name": "a", "issuer": "https://a.example" }],
                        "scopes": [{ "scope": "s", "opens": ["raed", "fs_*"] }], "acr": [{ "tools": ["fs_raed"], "values": ["2"] }] }
         }
@@ -219,7 +221,27 @@ fn names_of_the_section_http_that_mean_nothing_are_warned_of() {
         [
             "http.oauth.scopes[0].opens: there is no tool or family `raed`; did you mean `read`?",
             "http.oauth.acr[0].tools: there is no tool or family `fs_raed`; did you mean `fs_read`?",
-            "http.tokens[0].roles: no rule names the role `wirter`, so it opens nothing",
+            "http.tokens[0].roles: no rule names the role `idle`, so it opens nothing",
         ]
     );
+}
+
+#[test]
+fn the_recipe_for_roles_opens_to_each_role_what_it_says_and_nothing_to_others() {
+    let place = Place::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let guide = fs::read_to_string(root.join("docs/policy.md")).expect("the guide");
+    let section = guide.split("## Roles").nth(1).expect("a section about roles");
+    let recipe = section.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a recipe");
+    let yard = place.with(recipe).build().expect("a server");
+    let tools = |roles: &[&'static str]| -> Vec<&str> {
+        let principal = Principal::named("token:x").with_roles(roles.iter().copied());
+        yard.dispatcher().tools(&principal).map(|tool| tool.definition.name).collect()
+    };
+    assert_eq!(tools(&[]), [""; 0]);
+    assert_eq!(tools(&["unknown"]), [""; 0]);
+    let has = |roles: &[&'static str], tool: &str| tools(roles).contains(&tool);
+    assert!(has(&["reader"], "fs_read") && !has(&["reader"], "fs_write"));
+    assert!(has(&["writer"], "fs_write") && !has(&["writer"], "fs_delete"));
+    assert!(has(&["maintainer"], "fs_delete"));
 }

@@ -189,7 +189,7 @@ pub(super) struct ServerArgs {
     /// Deny these tools, families or rules.
     #[arg(long, value_name = "RULES", num_args = 1..)]
     pub(super) disallowed_tools: Vec<String>,
-    /// Directory for the audit trail, outside every allowed directory
+    /// Directory for the audit trail and the token of this machine, outside every allowed directory
     /// [default: $XDG_STATE_HOME/toolyard, else ~/.local/state/toolyard].
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,

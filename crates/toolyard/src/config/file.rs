@@ -35,7 +35,8 @@ pub struct ConfigFile {
     pub audit: AuditConfig,
     /// What the server keeps between runs.
     pub state: StateConfig,
-    /// Serving over HTTP; see `docs/http.md`.
+    /// Serving over HTTP, when `listen` or `--http` says where; see `docs/http.md`. The section alone
+    /// opens nothing.
     pub http: Option<HttpSection>,
 }
 
