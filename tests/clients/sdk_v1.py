@@ -9,14 +9,25 @@ import os
 import sys
 
 from mcp import ClientSession, McpError, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamablehttp_client
+
+
+def transport(plan: dict):
+    match plan.get("transport", "stdio"):
+        case "http":
+            return streamablehttp_client(plan["url"], headers=plan["headers"])
+        case "sse":
+            return sse_client(plan["url"], headers=plan["headers"])
+        case _:
+            return stdio_client(StdioServerParameters(command=plan["command"], args=plan["args"], env=dict(os.environ)))
 
 
 async def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         plan = json.load(file)
-    server = StdioServerParameters(command=plan["command"], args=plan["args"], env=dict(os.environ))
-    async with stdio_client(server) as (reader, writer), ClientSession(reader, writer) as session:
+    async with transport(plan) as (reader, writer, *_), ClientSession(reader, writer) as session:
         hello = await session.initialize()
         report = {
             "negotiated": hello.protocolVersion,

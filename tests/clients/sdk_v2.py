@@ -8,14 +8,27 @@ import json
 import os
 import sys
 
+import httpx2
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+
+def transport(plan: dict):
+    match plan.get("transport", "stdio"):
+        case "http":
+            client = httpx2.AsyncClient(headers=plan["headers"], timeout=30)
+            return streamable_http_client(plan["url"], http_client=client)
+        case "sse":
+            return sse_client(plan["url"], headers=plan["headers"])
+        case _:
+            return StdioServerParameters(command=plan["command"], args=plan["args"], env=dict(os.environ))
 
 
 async def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         plan = json.load(file)
-    server = StdioServerParameters(command=plan["command"], args=plan["args"], env=dict(os.environ))
-    async with Client(server, mode=plan["mode"]) as client:
+    async with Client(transport(plan), mode=plan["mode"]) as client:
         report = {
             "negotiated": client.protocol_version,
             "tools": [tool.name for tool in (await client.list_tools()).tools],

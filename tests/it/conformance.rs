@@ -1,10 +1,12 @@
-//! The official conformance suite speaks HTTP only, so a bridge stands between it and the pipe.
+//! The official conformance suite, over our HTTP transport and over a pipe.
 //!
-//! Scenarios that test HTTP itself would test the bridge and are left out.
+//! The suite speaks HTTP only, so a bridge stands between it and the pipe. Scenarios that test HTTP
+//! itself would test the bridge and are left out there.
 
 use std::{
     collections::BTreeMap,
     fs,
+    io::{self, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
     thread,
@@ -13,10 +15,11 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
-    client::{Client, LEGACY},
+    client::{Client, LEGACY, MODERN},
     clients::{Registered, host, run_within},
+    http::HttpServer,
     install::{self, Node},
-    process::Process,
+    process::{Finished, Process},
     sandbox::Sandbox,
 };
 
@@ -57,6 +60,38 @@ const REACHABLE: [&str; 28] = [
 
 /// Satisfied by any server, without the suite's fixtures.
 const WITHOUT_FIXTURES: [&str; 3] = ["ping", "server-initialize", "tools-list"];
+
+#[test]
+fn every_scored_scenario_of_2025_11_25_passes_over_http() {
+    passes_over_http(LEGACY, 30);
+}
+
+#[test]
+fn every_scored_scenario_of_2026_07_28_passes_over_http() {
+    passes_over_http(MODERN, 37);
+}
+
+/// Runs the frozen set of a version against our transport; what is not scored is only reported.
+fn passes_over_http(version: &str, scored: usize) {
+    let Some(node) = install::or_skip("conformance suite", install::node()) else { return };
+    let sandbox = Sandbox::new();
+    let mut server = sandbox.command(CONFORMANCE_SERVER);
+    server.arg("--http");
+    let server = HttpServer::spawn(server);
+    let output = sandbox.scratch("conformance");
+    let done = suite(&sandbox, &node, version, &server.url(), &output);
+    let mut verdicts = read_verdicts(&output, &["FAILURE", "WARNING"]);
+    for name in not_scored(&done.stdout) {
+        let failed = verdicts.remove(&name).unwrap_or_default();
+        let count = failed.len();
+        let written = writeln!(io::stderr(), "NOT SCORED: {version} {name}: {count} failed");
+        written.expect("standard error can be written");
+    }
+    let failed: Vec<_> = verdicts.iter().filter(|(_, failed)| !failed.is_empty()).collect();
+    assert!(failed.is_empty(), "{version}: {failed:#?}");
+    assert_eq!(verdicts.len(), scored, "{:?}", verdicts.keys());
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+}
 
 #[test]
 fn our_server_and_transport_pass_every_scored_scenario_that_a_pipe_can_carry() {
@@ -112,15 +147,29 @@ fn the_shipped_server_conforms_where_no_fixture_is_needed() {
 fn verdicts(sandbox: &Sandbox, node: &Node, server: &Registered) -> BTreeMap<String, Vec<String>> {
     let (_bridge, port) = bridge(sandbox, node, server);
     let output = sandbox.scratch("conformance");
-    let mut suite = host(sandbox, node, "conformance");
-    suite.args(["server", "--requirements", "2025-11-25", "--url", &format!("http://127.0.0.1:{port}/mcp"), "-o"]);
-    // The exit code speaks for the bridge's scenarios too, so the files are read instead.
-    let done = run_within(suite.arg(&output), Duration::from_secs(180));
-    assert!(done.stdout.contains("=== SUMMARY ==="), "{}{}", done.stdout, done.stderr);
-    read_verdicts(&output)
+    // The exit code speaks for the bridge's scenarios too, so only the files are read.
+    let _code = suite(sandbox, node, LEGACY, &format!("http://127.0.0.1:{port}/mcp"), &output).code;
+    read_verdicts(&output, &["FAILURE"])
 }
 
-fn read_verdicts(output: &Path) -> BTreeMap<String, Vec<String>> {
+/// Runs the suite to its end.
+fn suite(sandbox: &Sandbox, node: &Node, version: &str, url: &str, output: &Path) -> Finished {
+    let mut suite = host(sandbox, node, "conformance");
+    suite.args(["server", "--requirements", version, "--url", url, "-o"]).arg(output);
+    let done = run_within(&mut suite, Duration::from_secs(180));
+    assert!(done.stdout.contains("=== SUMMARY ==="), "{}{}", done.stdout, done.stderr);
+    done
+}
+
+/// The scenarios under the last heading of the summary: `  ✓ NAME (REASON)`.
+fn not_scored(printed: &str) -> Vec<String> {
+    let (_, listed) = printed.split_once("Not scored for ").unwrap_or_else(|| panic!("nothing about scores: {printed}"));
+    let entries = listed.lines().skip(1).filter_map(|line| line.trim().strip_prefix(['✓', '✗']));
+    entries.filter_map(|entry| entry.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// What went wrong in each scenario: the checks that ended in one of these ways.
+fn read_verdicts(output: &Path, bad: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut verdicts = BTreeMap::new();
     for entry in fs::read_dir(output).expect("the suite's output") {
         let folder = entry.expect("an entry").path();
@@ -132,7 +181,7 @@ fn read_verdicts(output: &Path) -> BTreeMap<String, Vec<String>> {
         let checks = checks.as_array().expect("a list of checks");
         let mut failed: Vec<_> = checks
             .iter()
-            .filter(|check| check["status"] == "FAILURE")
+            .filter(|check| bad.iter().any(|bad| check["status"] == **bad))
             .map(|check| format!("{}: {}", check["id"], check["errorMessage"]))
             .collect();
         if checks.is_empty() {
@@ -161,7 +210,7 @@ fn bridge(sandbox: &Sandbox, node: &Node, server: &Registered) -> (Process, u16)
     (bridge, port)
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a local address").port()
 }

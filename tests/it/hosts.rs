@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    clients::{Registered, claude, host, run},
+    clients::{claude, host, run},
     install::{self, Node},
     process::Process,
     reply::joined,
@@ -20,12 +20,12 @@ fn node(what: &str) -> Option<Node> {
 }
 
 /// The line that `mcp list` prints for a server.
-fn status_of<'a>(printed: &'a str, name: &str) -> &'a str {
+pub(crate) fn status_of<'a>(printed: &'a str, name: &str) -> &'a str {
     let line = printed.lines().find(|line| line.contains(&format!("{name}: ")));
     line.unwrap_or_else(|| panic!("{name} is not listed in: {printed}"))
 }
 
-fn write_json(path: &std::path::Path, value: &Value) {
+pub(crate) fn write_json(path: &std::path::Path, value: &Value) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
     fs::write(path, value.to_string()).expect("a written file");
 }
@@ -68,9 +68,16 @@ fn claude_code_offers_exactly_our_tools_to_its_model() {
     let Some(node) = node("Claude Code (init event)") else { return };
     let sandbox = Sandbox::new();
     let server = registered(&sandbox);
+    claude_offers_exactly_our_tools(&sandbox, &node, &server.document("toolyard"));
+    server.assert_valid_wire();
+}
+
+/// Reads the event that names the tools the model would see.
+#[track_caller]
+pub(crate) fn claude_offers_exactly_our_tools(sandbox: &Sandbox, node: &Node, document: &Value) {
     let file = sandbox.scratch("servers.json");
-    write_json(&file, &server.document("toolyard"));
-    let mut session = claude(&sandbox, &node);
+    write_json(&file, document);
+    let mut session = claude(sandbox, node);
     session.args(["-p", "hi", "--output-format", "stream-json", "--verbose", "--strict-mcp-config"]);
     // Ends with "Not logged in" after the event that matters.
     let done = run(session.arg("--mcp-config").arg(&file));
@@ -82,11 +89,10 @@ fn claude_code_offers_exactly_our_tools_to_its_model() {
     let tools = init["tools"].as_array().expect("tools");
     let ours = tools.iter().filter_map(Value::as_str);
     let mut ours: Vec<_> = ours.filter_map(|name| name.strip_prefix("mcp__toolyard__")).collect();
-    let mut expected = printed_tools(&sandbox);
+    let mut expected = printed_tools(sandbox);
     ours.sort_unstable();
     expected.sort_unstable();
     assert_eq!(ours, expected);
-    server.assert_valid_wire();
 }
 
 #[test]
@@ -97,9 +103,7 @@ fn gemini_cli_connects_and_shows_a_broken_server_as_disconnected() {
     let mut settings = server.document("toolyard");
     settings["mcpServers"]["broken"] = json!({ "command": "/bin/false" });
     write_json(&sandbox.workspace().join(".gemini/settings.json"), &settings);
-    let workspace = fs::canonicalize(sandbox.workspace()).expect("the workspace");
-    let trusted = json!({ workspace.to_str().expect("a plain name"): "TRUST_FOLDER" });
-    write_json(&sandbox.home().join(".gemini/trustedFolders.json"), &trusted);
+    trust_workspace(&sandbox);
 
     let done = run(host(&sandbox, &node, "gemini").args(["mcp", "list"]));
     let listed = format!("{}{}", done.stdout, done.stderr);
@@ -108,53 +112,78 @@ fn gemini_cli_connects_and_shows_a_broken_server_as_disconnected() {
     server.assert_valid_wire();
 }
 
+/// Gemini CLI starts no servers in folders that nobody vouched for.
+pub(crate) fn trust_workspace(sandbox: &Sandbox) {
+    let workspace = fs::canonicalize(sandbox.workspace()).expect("the workspace");
+    let trusted = json!({ workspace.to_str().expect("a plain name"): "TRUST_FOLDER" });
+    write_json(&sandbox.home().join(".gemini/trustedFolders.json"), &trusted);
+}
+
 #[test]
 fn codex_lists_our_tools_and_calls_one() {
     let Some(node) = node("Codex app-server") else { return };
     let sandbox = Sandbox::new().with("known.txt", "the known content\n");
     let server = registered(&sandbox);
-    let mut codex = Codex::start(&sandbox, &node, &server);
+    // Strings and lists of strings are written the same way in JSON and TOML.
+    let registration = format!("command = {}\nargs = {}\n", json!(server.command()), json!(server.arguments()));
+    let mut codex = Codex::start(&sandbox, &node, &registration);
 
-    let status = codex.request("mcpServerStatus/list", &json!({}));
-    let entry = &status["data"][0];
-    assert_eq!(entry["name"], "toolyard", "{status}");
-    let mut listed: Vec<_> = entry["tools"].as_object().expect("tools").keys().cloned().collect();
-    let mut expected = printed_tools(&sandbox);
-    listed.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(listed, expected);
-
-    let thread = codex.request("thread/start", &json!({ "cwd": sandbox.workspace() }));
-    let call = json!({ "threadId": thread["thread"]["id"], "server": "toolyard", "tool": "fs_read",
-        "arguments": { "path": "known.txt" } });
-    let result = codex.request("mcpServer/tool/call", &call);
-    assert!(joined(&result).contains("the known content"), "{result}");
+    codex.lists_our_tools(&sandbox);
+    codex.reads_the_known_file(&sandbox);
     drop(codex);
     server.assert_valid_wire();
 }
 
 /// A running `codex app-server` and the next request's number.
-struct Codex {
+pub(crate) struct Codex {
     process: Process,
     next: u64,
 }
 
 impl Codex {
-    fn start(sandbox: &Sandbox, node: &Node, server: &Registered) -> Self {
+    /// Starts it with one server; a token for it goes into `TOOLYARD_TOKEN`.
+    pub(crate) fn start(sandbox: &Sandbox, node: &Node, registration: &str) -> Self {
+        Self::start_with_token(sandbox, node, registration, "")
+    }
+
+    pub(crate) fn start_with_token(sandbox: &Sandbox, node: &Node, registration: &str, token: &str) -> Self {
         let home = sandbox.home().join("codex");
         fs::create_dir_all(&home).expect("a home for codex");
-        // Strings and lists of strings are written the same way in JSON and TOML.
-        let registration =
-            format!("[mcp_servers.toolyard]\ncommand = {}\nargs = {}\n", json!(server.command()), json!(server.arguments()),);
-        fs::write(home.join("config.toml"), registration).expect("a written configuration");
+        fs::write(home.join("config.toml"), format!("[mcp_servers.toolyard]\n{registration}")).expect("a written configuration");
         let mut command = host(sandbox, node, "codex");
-        command.arg("app-server").env("CODEX_HOME", home);
+        command.arg("app-server").env("CODEX_HOME", home).env("TOOLYARD_TOKEN", token);
         let mut codex = Self { process: Process::spawn(command), next: 1 };
         let hello = json!({ "clientInfo": { "name": "toolyard-it", "title": "t", "version": "1" },
             "capabilities": { "experimentalApi": true } });
         codex.request("initialize", &hello);
         codex.process.send(br#"{"method":"initialized"}"#, false);
         codex
+    }
+
+    /// The tools it found, in order of their names.
+    pub(crate) fn tools(&mut self) -> Vec<String> {
+        let status = self.request("mcpServerStatus/list", &json!({}));
+        let entry = &status["data"][0];
+        assert_eq!(entry["name"], "toolyard", "{status}");
+        let mut listed: Vec<_> = entry["tools"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        listed.sort_unstable();
+        listed
+    }
+
+    #[track_caller]
+    pub(crate) fn lists_our_tools(&mut self, sandbox: &Sandbox) {
+        let mut expected = printed_tools(sandbox);
+        expected.sort_unstable();
+        assert_eq!(self.tools(), expected);
+    }
+
+    #[track_caller]
+    pub(crate) fn reads_the_known_file(&mut self, sandbox: &Sandbox) {
+        let thread = self.request("thread/start", &json!({ "cwd": sandbox.workspace() }));
+        let call = json!({ "threadId": thread["thread"]["id"], "server": "toolyard", "tool": "fs_read",
+            "arguments": { "path": "known.txt" } });
+        let result = self.request("mcpServer/tool/call", &call);
+        assert!(joined(&result).contains("the known content"), "{result}");
     }
 
     fn request(&mut self, method: &str, params: &Value) -> Value {

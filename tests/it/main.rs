@@ -10,6 +10,8 @@ mod exit;
 mod flow;
 mod handshake;
 mod hosts;
+mod http;
+mod http_clients;
 mod inspector;
 mod model;
 mod oauth;

@@ -4,20 +4,52 @@ use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    clients::{claude, driver, host, run},
-    install,
+    clients::{Kind, claude, driver, host, remote_document, run},
+    http::HttpServer,
+    install::{self, Node},
     process::Process,
     sandbox::Sandbox,
 };
 
-use crate::registered;
+use crate::{SERVER, registered};
 
 #[test]
 fn claude_code_passes_a_read_and_an_edit_to_the_model_and_back() {
-    let what = "Claude Code (scripted model)";
-    let Some(node) = install::or_skip(what, install::node()) else { return };
-    let sandbox = Sandbox::new().with("known.txt", "first line\nsecond line\n");
+    let Some(node) = node() else { return };
+    let sandbox = workspace();
     let server = registered(&sandbox);
+    works_through(&sandbox, &node, &server.document("toolyard"));
+    server.assert_valid_wire();
+}
+
+#[test]
+fn claude_code_passes_a_read_and_an_edit_to_the_model_and_back_over_http() {
+    remotely(Kind::Http);
+}
+
+#[test]
+fn claude_code_passes_a_read_and_an_edit_to_the_model_and_back_over_sse() {
+    remotely(Kind::Sse);
+}
+
+fn remotely(kind: Kind) {
+    let Some(node) = node() else { return };
+    let sandbox = workspace();
+    let server = HttpServer::start(&sandbox, SERVER, &["--legacy-sse"]);
+    works_through(&sandbox, &node, &remote_document("toolyard", kind, &server));
+}
+
+fn node() -> Option<Node> {
+    install::or_skip("Claude Code (scripted model)", install::node())
+}
+
+fn workspace() -> Sandbox {
+    Sandbox::new().with("known.txt", "first line\nsecond line\n")
+}
+
+/// Lets the model read, edit and fail, and looks at what it sees of that.
+#[track_caller]
+fn works_through(sandbox: &Sandbox, node: &Node, document: &Value) {
     let plan = json!({ "calls": [
         { "name": "mcp__toolyard__fs_read", "arguments": { "path": "known.txt" } },
         { "name": "mcp__toolyard__fs_edit", "arguments": { "path": "known.txt",
@@ -26,14 +58,14 @@ fn claude_code_passes_a_read_and_an_edit_to_the_model_and_back() {
     ] });
     let plan_file = sandbox.scratch("plan.json");
     fs::write(&plan_file, plan.to_string()).expect("a written plan");
-    let mut model = host(&sandbox, &node, "node");
-    model.arg(driver(&sandbox, &node, "scripted_model.mjs")).arg(&plan_file);
+    let mut model = host(sandbox, node, "node");
+    model.arg(driver(sandbox, node, "scripted_model.mjs")).arg(&plan_file);
     let model = Process::spawn(model);
     let port = said(&model)["port"].as_u64().expect("a port");
 
     let servers = sandbox.scratch("servers.json");
-    fs::write(&servers, server.document("toolyard").to_string()).expect("a written file");
-    let mut session = claude(&sandbox, &node);
+    fs::write(&servers, document.to_string()).expect("a written file");
+    let mut session = claude(sandbox, node);
     session
         .env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}"))
         .env("ANTHROPIC_API_KEY", "dummy")
@@ -56,7 +88,6 @@ fn claude_code_passes_a_read_and_an_edit_to_the_model_and_back() {
     let missing = said(&model);
     assert_eq!(missing["toolResult"]["is_error"], true, "{missing}");
     assert!(seen(&missing).contains("missing.txt"), "{missing}");
-    server.assert_valid_wire();
 }
 
 /// The next line of the scripted model.

@@ -12,6 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    http::HttpServer,
     install::Node,
     process::{Finished, finish},
     sandbox::{Sandbox, repository},
@@ -73,6 +74,51 @@ impl Registered {
     pub fn recorded(&self, text: &str) -> bool {
         Recording::from_tee(&self.log).iter().any(|recording| recording.lines().iter().any(|line| line.text.contains(text)))
     }
+}
+
+/// How a host reaches a server over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Streamable HTTP.
+    Http,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+}
+
+impl Kind {
+    /// As hosts and drivers call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Sse => "sse",
+        }
+    }
+
+    /// Where the server answers it.
+    #[must_use]
+    #[track_caller]
+    pub fn url(self, server: &HttpServer) -> String {
+        match self {
+            Self::Http => server.url(),
+            Self::Sse => server.sse_url(),
+        }
+    }
+}
+
+/// The header that opens a server.
+#[must_use]
+#[track_caller]
+pub fn authorization(server: &HttpServer) -> String {
+    format!("Bearer {}", server.token().expect("the server made a token"))
+}
+
+/// The `mcpServers` document of a server over the network, under `name`.
+#[must_use]
+#[track_caller]
+pub fn remote_document(name: &str, kind: Kind, server: &HttpServer) -> Value {
+    let headers = json!({ "Authorization": authorization(server) });
+    json!({ "mcpServers": { name: { "type": kind.name(), "url": kind.url(server), "headers": headers } } })
 }
 
 /// A command in the sandbox that finds the pinned Node and client programs first.

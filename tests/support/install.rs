@@ -60,9 +60,19 @@ pub fn node() -> Result<Node, String> {
 
 /// The Python of a virtual environment with the official SDK of major version 1 or 2.
 pub fn python(major: u8) -> Result<PathBuf, String> {
-    let name = format!("python-v{major}");
+    environment(&format!("v{major}"))
+}
+
+/// The command line of FastMCP.
+pub fn fastmcp() -> Result<PathBuf, String> {
+    environment("fastmcp").map(|python| python.with_file_name("fastmcp"))
+}
+
+/// The Python of a virtual environment with the pinned packages of a name.
+fn environment(name: &str) -> Result<PathBuf, String> {
+    let requirements = sources().join(format!("requirements-{name}.txt"));
+    let name = format!("python-{name}");
     let target = cache().join(&name);
-    let requirements = sources().join(format!("requirements-v{major}.txt"));
     let lock = read(&requirements)?;
     let python = target.join("bin/python");
     install(&name, &target, &lock, |target| {
