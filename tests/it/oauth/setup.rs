@@ -1,7 +1,7 @@
 //! A1, SS1, SS3, SS4: what a server may be told of issuers at all.
 
 use std::{
-    fs,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,10 @@ fn refusal(oauth: &Value) -> Option<String> {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(status) = process.wait(Duration::from_millis(5)) {
+            // What it said last may still be in the pipe.
+            while !process.errors().ends_with('\n') && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
             assert_eq!(status.code(), Some(2), "{}", process.errors());
             return Some(process.errors());
         }

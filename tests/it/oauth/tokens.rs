@@ -214,15 +214,12 @@ fn a8_headers_that_do_not_fit_are_refused() {
 fn a8_what_is_no_token_is_refused() {
     let Some(site) = Site::start() else { return };
     let good = site.forge(&json!({}));
-    let issuer = site.idp.issuer("one").to_owned();
-    let twice = format!(r#"{{"iss":"{issuer}","aud":"x","aud":"{}","sub":"a","exp":{}}}"#, site.resource(), now() + 300);
     let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
     let orders = [
         ("claims that are a list", json!({ "claimsText": "[]" })),
         ("claims that are a text", json!({ "claimsText": "\"alice\"" })),
         ("claims that are cut off", json!({ "claimsText": "{\"sub\":" })),
         ("no claims", json!({ "claimsText": "" })),
-        ("claims that say something twice", json!({ "claimsText": twice })),
         ("claims that are deep", json!({ "claimsText": deep })),
         ("a header that is no JSON", json!({ "headerText": "RS256" })),
         ("a header that is a list", json!({ "headerText": "[\"RS256\"]" })),
