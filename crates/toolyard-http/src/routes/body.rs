@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use toolyard_server::HttpBody;
 
-use super::sse::Messages;
+use super::{guarded::Ended, sse::Messages};
 use crate::early::Spliced;
 
 /// A response's body and what ends with it.
 pub(crate) struct Answer {
     content: Content,
-    held: Option<Held>,
+    ended: Option<Ended>,
 }
 
 pub(crate) enum Content {
@@ -30,20 +30,17 @@ pub(crate) enum Content {
     Messages(Messages),
 }
 
-/// Dropped when the body ends, or when nobody reads on.
-pub(crate) type Held = Box<dyn Send>;
-
 impl Answer {
-    /// Drops `held` once the body is over.
-    pub(crate) fn hold(mut self, held: impl Send + 'static) -> Self {
-        self.held = Some(Box::new(held));
+    /// Drops `ended` when the body ends, or when nobody reads on.
+    pub(super) fn until(mut self, ended: Ended) -> Self {
+        self.ended = Some(ended);
         self
     }
 }
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Self {
-        Self { content, held: None }
+        Self { content, ended: None }
     }
 }
 
@@ -65,7 +62,7 @@ impl Body for Answer {
             Content::Messages(body) => Pin::new(body).poll_frame(cx),
         };
         if matches!(frame, Poll::Ready(None)) {
-            this.held = None;
+            this.ended = None;
         }
         frame
     }

@@ -53,7 +53,7 @@ impl App {
         };
         let response = answered.unwrap_or_else(|early::Panicked| reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
         let ended = Ended { metrics: self.parts.metrics.clone(), method, began, status: response.status(), _permit: permit };
-        response.map(|content| Answer::from(content).hold(ended))
+        response.map(|content| Answer::from(content).until(ended))
     }
 
     /// `GET` and `DELETE` of `/mcp`: sessions of the handshake era.
@@ -199,7 +199,7 @@ fn hand_over(head: &mut Parts, grant: Grant, id: &RequestId) {
 }
 
 /// Notes how long an operation took, and leaves its place, when its answer is over.
-struct Ended {
+pub(super) struct Ended {
     metrics: crate::Metrics,
     method: &'static str,
     began: Instant,
