@@ -5,6 +5,7 @@
 
 mod client;
 mod corpus;
+mod http;
 mod measure;
 
 use std::path::{Path, PathBuf};
@@ -33,10 +34,21 @@ pub(crate) struct BenchArgs {
     /// Only comparisons whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    #[command(subcommand)]
+    transport: Option<Transport>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Transport {
+    /// The HTTP transport instead, with everything switched on, against a bare server.
+    Http(http::HttpArgs),
 }
 
 /// Runs all comparisons and prints one table.
 pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<()> {
+    if let Some(Transport::Http(args)) = &args.transport {
+        return http::run(root, args);
+    }
     build(root)?;
     let toolyard = crate::dist::run(root)?;
     let bin = root.join("target/release");
@@ -208,10 +220,13 @@ impl Bench<'_> {
 }
 
 fn build(root: &Path) -> Result<()> {
-    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--release", "-p", "custom-tool", "-p", "xtask"]);
-    if !cargo.status()?.success() {
-        bail!("the release build failed");
+    // One after the other: built together, the small server would get the features that this package
+    // needs.
+    for package in ["custom-tool", "xtask"] {
+        let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        if !cargo.current_dir(root).args(["build", "--release", "-p", package]).status()?.success() {
+            bail!("the release build failed");
+        }
     }
     Ok(())
 }

@@ -109,18 +109,12 @@ impl Server {
         Ok(started.elapsed().as_secs_f64() / requests as f64)
     }
 
-    fn status(&self, key: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with(key)).context("no such line in status")?;
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).context("no number in status")
-    }
-
     pub(super) fn resident_kib(&self) -> Result<u64> {
-        self.status("VmRSS:")
+        status(self.child.id(), "VmRSS:")
     }
 
     pub(super) fn peak_kib(&self) -> Result<u64> {
-        self.status("VmHWM:")
+        status(self.child.id(), "VmHWM:")
     }
 
     pub(super) fn descriptors(&self) -> Result<usize> {
@@ -135,4 +129,11 @@ impl Drop for Server {
             self.child.wait().ok();
         }
     }
+}
+
+/// A number that the kernel tells about a process.
+pub(super) fn status(process: u32, key: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(key)).context("no such line in status")?;
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).context("no number in status")
 }

@@ -43,13 +43,13 @@ pub(super) fn ratio_row(name: &str, rounds: &Rounds, note: &str) {
     println!("| {name} | {} | {} | {:.2} | {note} |", shown(median(&rounds.ours)), shown(median(&rounds.reference)), median(&ratios));
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn shown(seconds: f64) -> String {
+pub(super) fn shown(seconds: f64) -> String {
     if seconds < 1e-3 { format!("{:.1} µs", seconds * 1e6) } else { format!("{:.2} ms", seconds * 1e3) }
 }
 
