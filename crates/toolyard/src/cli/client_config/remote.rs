@@ -30,8 +30,9 @@ pub(super) fn run(args: &ClientConfigArgs, url: &str, form: Option<&Form>, proje
         }
         output::text(&table)?;
         let token = token_env.map_or_else(String::new, |name| format!(" --bearer-token-env-var {name}"));
+        let start = token_env.map_or_else(String::new, |name| format!(", start codex with the token in {name}"));
         output::note(&format!(
-            "put this into ~/.codex/config.toml (`--write` does), or run\n  codex mcp add {NAME} --url {}{token}",
+            "put this into ~/.codex/config.toml (`--write` does){start}; or run\n  codex mcp add {NAME} --url {}{token}",
             quoted(url)
         ));
         return Ok(Outcome::Success);
