@@ -37,7 +37,7 @@ impl App {
         };
         let began = Instant::now();
         let seen = peek(&body);
-        if let Err(response) = self.check(&grant, &seen, id) {
+        if let Some(response) = self.out_of_reach(&grant, &seen, id) {
             return response.map(Answer::from);
         }
         let method = seen.method_label();
@@ -95,7 +95,7 @@ impl App {
             Ok(admitted) => admitted,
             Err(response) => return response,
         };
-        if let Err(response) = self.check(&grant, &peek(&body), id) {
+        if let Some(response) = self.out_of_reach(&grant, &peek(&body), id) {
             return response;
         }
         match streams.push(&head.uri, &grant.principal, body) {
@@ -162,13 +162,14 @@ impl App {
         }
     }
 
-    /// Whether the token reaches that far.
-    fn check(&self, grant: &Grant, seen: &Peek<'_>, id: &RequestId) -> Result<(), Reply> {
+    /// The challenge, if the token does not reach that far.
+    fn out_of_reach(&self, grant: &Grant, seen: &Peek<'_>, id: &RequestId) -> Option<Reply> {
         let (operation, what) = match seen.tool.and_then(|tool| self.parts.dispatcher.definition(tool)) {
             Some(tool) => (Operation::Tool { name: tool.name, family: tool.family(), effect: tool.effect }, tool.name),
             None => (Operation::Protocol, seen.method_label()),
         };
-        self.parts.auth.check(grant, operation).map_err(|refusal| self.challenge(&refusal, Some(grant), what, id))
+        let refusal = self.parts.auth.check(grant, operation).err()?;
+        Some(self.challenge(&refusal, Some(grant), what, id))
     }
 
     fn challenge(&self, refusal: &Refusal, grant: Option<&Grant>, what: &str, id: &RequestId) -> Reply {
