@@ -71,13 +71,32 @@ fn every_scored_scenario_of_2026_07_28_passes_over_http() {
     passes_over_http(MODERN, 37);
 }
 
+/// The release that people get who name no version is older and knows no frozen sets.
+#[test]
+fn the_released_suite_passes_over_http() {
+    let Some(node) = install::or_skip("conformance suite 0.1", install::node()) else { return };
+    let sandbox = Sandbox::new();
+    let server = fixtures_over_http(&sandbox);
+    let mut suite = host(&sandbox, &node, "node");
+    suite.arg(node.modules().join("conformance-latest/dist/index.js"));
+    suite.args(["server", "--url", &server.url(), "-o"]).arg(sandbox.scratch("conformance"));
+    let done = run_within(&mut suite, Duration::from_secs(180));
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("Total: 40 passed, 0 failed"), "{}", done.stdout);
+}
+
+/// The fixtures behind the shipped transport, open to everyone on this machine.
+pub(crate) fn fixtures_over_http(sandbox: &Sandbox) -> HttpServer {
+    let mut server = sandbox.command(CONFORMANCE_SERVER);
+    server.arg("--http");
+    HttpServer::spawn(server)
+}
+
 /// Runs the frozen set of a version against our transport; what is not scored is only reported.
 fn passes_over_http(version: &str, scored: usize) {
     let Some(node) = install::or_skip("conformance suite", install::node()) else { return };
     let sandbox = Sandbox::new();
-    let mut server = sandbox.command(CONFORMANCE_SERVER);
-    server.arg("--http");
-    let server = HttpServer::spawn(server);
+    let server = fixtures_over_http(&sandbox);
     let output = sandbox.scratch("conformance");
     let done = suite(&sandbox, &node, version, &server.url(), &output);
     let mut verdicts = read_verdicts(&output, &["FAILURE", "WARNING"]);
@@ -154,7 +173,9 @@ fn verdicts(sandbox: &Sandbox, node: &Node, server: &Registered) -> BTreeMap<Str
 
 /// Runs the suite to its end.
 fn suite(sandbox: &Sandbox, node: &Node, version: &str, url: &str, output: &Path) -> Finished {
-    let mut suite = host(sandbox, node, "conformance");
+    let mut suite = host(sandbox, node, "node");
+    // Two releases are installed, so the name of the program would be ambiguous.
+    suite.arg(node.modules().join("@modelcontextprotocol/conformance/dist/index.js"));
     suite.args(["server", "--requirements", version, "--url", url, "-o"]).arg(output);
     let done = run_within(&mut suite, Duration::from_secs(180));
     assert!(done.stdout.contains("=== SUMMARY ==="), "{}{}", done.stdout, done.stderr);

@@ -100,7 +100,6 @@ fn fastmcp_lists_and_calls_over_both_transports() {
         assert_eq!(done.code, Some(0), "{kind:?}: {}{}", done.stdout, done.stderr);
         let printed: Value = serde_json::from_str(&done.stdout).expect("FastMCP prints JSON");
         assert!(joined(&printed).contains("the known content"), "{kind:?}: {printed}");
-        assert_eq!(ask(&["call", "fs_read", "path=missing.txt"], token).code, Some(1), "{kind:?}: a failed call");
         let done = ask(&["list"], WRONG);
         assert_eq!(done.code, Some(1), "{kind:?}: a wrong token: {}", done.stdout);
     }

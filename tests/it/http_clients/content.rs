@@ -4,22 +4,20 @@
 use serde_json::{Value, json};
 use support::{
     client::{LEGACY, MODERN},
-    http::HttpServer,
+    http::{HttpServer, Response},
     reply::joined,
     sandbox::Sandbox,
 };
 
-use crate::CONFORMANCE_SERVER;
+use crate::conformance::fixtures_over_http;
 
+/// The server needs nothing of a sandbox but a clean environment to start in.
 fn fixtures() -> HttpServer {
-    let sandbox = Sandbox::new();
-    let mut command = sandbox.command(CONFORMANCE_SERVER);
-    command.arg("--http").current_dir("/");
-    HttpServer::spawn(command)
+    fixtures_over_http(&Sandbox::new())
 }
 
 /// A call of the stateless era by a client that can do everything.
-fn call(server: &HttpServer, tool: &str, beside: &Value) -> support::http::Response {
+fn call(server: &HttpServer, tool: &str, beside: &Value) -> Response {
     let mut params = json!({ "name": tool, "arguments": {}, "_meta": { "io.modelcontextprotocol/clientCapabilities":
         { "elicitation": {}, "sampling": {}, "roots": {} } } });
     for (name, value) in beside.as_object().into_iter().flatten() {
