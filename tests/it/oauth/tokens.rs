@@ -35,8 +35,15 @@ fn all_refused(site: &Site, cases: &[(&str, String)]) {
     assert_eq!(files(site), 0, "a refused token must not run a tool");
     let executed = site.trail().iter().filter(|record| record["event"] == "intent").count();
     assert_eq!(executed, 0, "a refused token must not reach a tool");
+    site.recorded("every refusal", |_| refusals(site) == cases.len() as u64);
     assert_eq!(site.idp.trapped(), Vec::<Value>::new(), "nothing a token names is asked");
     assert_eq!(taken(site, &site.forge(&json!({}))), None, "the same token without a fault is taken");
+}
+
+/// How many tokens the trail says were refused; a flood of them is summed up.
+fn refusals(site: &Site) -> u64 {
+    let trail = site.trail();
+    trail.iter().filter(|record| record["reason"] == "invalid_token").filter_map(|record| record["count"].as_u64()).sum()
 }
 
 /// Forges a token for each order.
@@ -70,6 +77,8 @@ fn a8_unusual_tokens_are_taken_when_nothing_is_wrong_with_them() {
     let orders = [
         ("our audience among others", json!({ "claims": { "aud": ["https://other.example", resource] } })),
         ("the long form of the type", json!({ "header": { "typ": "application/at+jwt" } })),
+        ("the type in capitals", json!({ "header": { "typ": "AT+JWT" } })),
+        ("no key named", json!({ "header": { "kid": null } })),
         ("expired within the leeway", json!({ "claims": { "exp": now() - 10 } })),
         ("valid soon within the leeway", json!({ "claims": { "nbf": now() + 10 } })),
         ("issued soon within the leeway", json!({ "claims": { "iat": now() + 10 } })),
