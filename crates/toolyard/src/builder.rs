@@ -1,10 +1,12 @@
 //! Puts a server together: directories, policy, audit trail, limits, tools.
 
+#[cfg(feature = "http")]
+mod http;
+mod names;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,9 +23,6 @@ use crate::{
     config::{ConfigError, Settings},
     state,
 };
-
-/// Families that rules may name although this program has no such tools yet.
-const LATER_FAMILIES: [&str; 4] = ["git", "github", "cosmos", "memory"];
 
 /// A server that can't be put together, with what to change.
 #[derive(Debug, thiserror::Error)]
@@ -173,12 +172,6 @@ impl Toolyard {
         self.server_with(ApprovalFallback::Host)
     }
 
-    /// The MCP server of this yard, for hosts elsewhere.
-    #[cfg(feature = "http")]
-    pub fn http_server(&self) -> toolyard_server::Server {
-        self.server_with(ApprovalFallback::Deny)
-    }
-
     #[cfg(any(feature = "stdio", feature = "http"))]
     fn server_with(&self, fallback: ApprovalFallback) -> toolyard_server::Server {
         toolyard_server::Server::builder(Arc::clone(&self.dispatcher))
@@ -199,37 +192,6 @@ impl Toolyard {
         let served = toolyard_stdio::run_blocking(&self.server(), tokio_util::sync::CancellationToken::new());
         self.flush().map_err(io::Error::other)?;
         served.map(drop).map_err(io::Error::other)
-    }
-
-    /// The token that hosts on this machine share, `token:local`, and the file it is kept in. The
-    /// file is made in the state directory, readable by this user only, when it is not there.
-    ///
-    /// # Errors
-    /// When there is no state directory, or others could have read the file.
-    #[cfg(feature = "http")]
-    pub fn local_token(&self) -> Result<(toolyard_http::StaticToken, PathBuf), crate::TokenFileError> {
-        let state = self.state.as_deref().ok_or(crate::TokenFileError::NoStateDirectory)?;
-        let sha256 = toolyard_http::hash_token(&crate::token::kept(state)?);
-        let token = toolyard_http::StaticToken { name: "local".into(), sha256, roles: Vec::new() };
-        Ok((token, crate::token::path(state)))
-    }
-
-    /// Serves over HTTP until `shutdown`, then lets calls finish; `metrics` are those whose observer
-    /// was given to [`Builder::observer`].
-    ///
-    /// # Errors
-    /// When the configuration would let anybody in, an address can't be had, or the end of the audit
-    /// trail can't be written.
-    #[cfg(feature = "http")]
-    pub async fn serve_http(
-        &self,
-        config: toolyard_http::HttpConfig,
-        metrics: toolyard_http::Metrics,
-        shutdown: tokio_util::sync::CancellationToken,
-    ) -> Result<(), toolyard_http::HttpError> {
-        let bound = toolyard_http::bind(&self.http_server(), config, metrics).await?;
-        bound.serve(shutdown).await;
-        Ok(())
     }
 
     #[cfg(any(feature = "stdio", feature = "http"))]
@@ -469,63 +431,6 @@ impl Builder {
     fn toolset(&mut self, directories: Option<AllowedDirs>) -> Toolset {
         filesystem_tools(&self.settings, directories).merge(std::mem::take(&mut self.tools))
     }
-
-    /// Names that fit no tool: an error on the command line and in the limits, else a warning.
-    fn check_names(&self, tools: &Toolset, spec: &PolicySpec) -> Result<Vec<String>, SetupError> {
-        let mut known: BTreeSet<&str> = BTreeSet::from(["read", "write", "destroy", "execute"]);
-        known.extend(LATER_FAMILIES);
-        for definition in tools.definitions() {
-            known.insert(definition.name);
-            known.insert(definition.family());
-        }
-        let flags = [("--allowed-tools", &self.allowed_tools), ("--disallowed-tools", &self.disallowed_tools)];
-        for (place, rules) in flags {
-            if let Some(problem) = rules.iter().find_map(|rule| unknown_name(rule, &known)) {
-                return Err(ConfigError::at(place, problem).into());
-            }
-        }
-        for tool in self.settings.limits.tool_timeouts.keys() {
-            if !tools.definitions().any(|definition| definition.name == tool) {
-                let problem = format!("there is no tool `{tool}`{}", suggestion(tool, &known));
-                return Err(ConfigError::at(format!("limits.toolTimeoutsSeconds.{tool}"), problem).into());
-            }
-        }
-        let lists =
-            [("deny", &spec.deny, self.settings.policy.deny.len()), ("ask", &spec.ask, usize::MAX), ("allow", &spec.allow, usize::MAX)];
-        let mut warnings = Vec::new();
-        for (list, rules, from_file) in lists {
-            for (i, rule) in rules.iter().enumerate().take(from_file) {
-                if let Some(problem) = unknown_name(&rule.rule, &known) {
-                    warnings.push(format!("policy.{list}[{i}]: {problem}"));
-                }
-            }
-        }
-        #[cfg(feature = "http")]
-        warnings.extend(self.check_http_names(spec, &known));
-        Ok(warnings)
-    }
-
-    /// Names in the section `http` that fit no tool, and roles that make no difference.
-    #[cfg(feature = "http")]
-    fn check_http_names(&self, spec: &PolicySpec, known: &BTreeSet<&str>) -> Vec<String> {
-        let http = self.settings.http();
-        let mut warnings = Vec::new();
-        if let Some(oauth) = &http.oauth {
-            let scopes = oauth.scopes.iter().enumerate().map(|(i, rule)| (format!("scopes[{i}].opens"), &rule.opens));
-            let acr = oauth.acr.iter().enumerate().map(|(i, rule)| (format!("acr[{i}].tools"), &rule.tools));
-            for (place, names) in scopes.chain(acr) {
-                warnings.extend(
-                    names.iter().filter_map(|name| unknown_name(name, known)).map(|problem| format!("http.oauth.{place}: {problem}")),
-                );
-            }
-        }
-        let rules = || spec.deny.iter().chain(&spec.ask).chain(&spec.allow);
-        for (i, token) in http.tokens.iter().enumerate() {
-            let idle = token.roles.iter().filter(|role| !rules().any(|rule| rule.roles.iter().any(|named| **named == ***role)));
-            warnings.extend(idle.map(|role| format!("http.tokens[{i}].roles: no rule names the role `{role}`, so it opens nothing")));
-        }
-        warnings
-    }
 }
 
 #[cfg(feature = "fs")]
@@ -558,22 +463,4 @@ fn literal(path: &Path) -> String {
         pattern.push(c);
     }
     pattern
-}
-
-/// What is wrong with the tool part of a rule when it fits no tool.
-fn unknown_name(rule: &str, known: &BTreeSet<&str>) -> Option<String> {
-    let name = rule.split('(').next().unwrap_or(rule);
-    let later = LATER_FAMILIES.iter().any(|family| name.strip_prefix(family).is_some_and(|rest| rest.starts_with('_')));
-    if later || name.contains('*') || known.contains(name) {
-        return None;
-    }
-    Some(format!("there is no tool or family `{name}`{}", suggestion(name, known)))
-}
-
-fn suggestion(name: &str, known: &BTreeSet<&str>) -> String {
-    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 3 => format!("; did you mean `{nearest}`?"),
-        _ => "; `toolyard tools` lists them".to_owned(),
-    }
 }
