@@ -1,6 +1,7 @@
 //! Takes connections and serves each until it ends.
 
 pub(crate) mod descriptors;
+pub(crate) mod operations;
 pub(crate) mod unix;
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
@@ -27,6 +28,9 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// A silent peer is asked whether it is still there after so long.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// How long nothing is accepted when descriptors are used up; without it the loop would spin.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is cancelled gets so long to tell its client.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -76,7 +80,7 @@ pub(crate) async fn run(listener: Listener, app: Arc<App>, stops: Stops, shutdow
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection, trying again");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }

@@ -166,6 +166,8 @@ impl App {
             reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error").map(Answer::from)
         });
         let response_headers = response.headers_mut();
+        // All that follow at once.
+        response_headers.reserve(10);
         headers::secure(response_headers);
         if self.encrypted {
             headers::insist_on_tls(response_headers);

@@ -102,7 +102,7 @@ impl App {
             Ok(()) => reply::empty(StatusCode::ACCEPTED),
             Err(Untaken::Unknown { foreign }) => {
                 if foreign {
-                    self.refused("foreign_session", Some(grant.principal.name()), id, head.uri.path());
+                    self.refused("foreign_handle", Some(grant.principal.name()), id, head.uri.path());
                 }
                 reply::error(StatusCode::NOT_FOUND, "there is no such session")
             }

@@ -85,7 +85,7 @@ async fn sh1_unknown_foreign_malformed_and_ended_sessions_look_the_same() {
     }
     assert_eq!(seen[0].0, 404);
     assert!(seen.iter().all(|reply| *reply == seen[0]), "{seen:?}");
-    assert!(server.trail().contains("token:dev foreign_session"), "{}", server.trail());
+    assert!(server.trail().contains("token:dev foreign_handle"), "{}", server.trail());
     assert_eq!(server.connect().await.ask("POST", &endpoint, &[JSON, mine], &initialize("2024-11-05")).await.status, 202);
     drop(stream);
 }
