@@ -108,6 +108,16 @@ impl Fetcher {
         Destination::new(url.scheme(), &url[Position::BeforeUsername..Position::AfterPort], self.reach)
     }
 
+    /// A URL of somebody else's document, its host judged as it is written there.
+    pub(crate) fn parse(&self, text: &str) -> Result<Url, DestinationError> {
+        let (scheme, rest) = text.split_once("://").ok_or(DestinationError::Scheme)?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        Destination::new(scheme, authority, self.reach)?;
+        let url = Url::parse(text).map_err(|_| DestinationError::Host)?;
+        self.check(&url)?;
+        Ok(url)
+    }
+
     /// A document.
     pub(crate) async fn get(&self, url: &Url) -> Result<Fetched, FetchError> {
         self.exchange(url, Method::GET, None, Bytes::new()).await

@@ -2,6 +2,22 @@
 
 mod verifier;
 
+mod claims;
+mod dpop;
+mod introspection;
+mod keys;
+
+mod discovery;
+mod jws;
+mod key;
+mod refreshed;
+
+mod cache;
+mod clock;
+
+#[cfg(test)]
+mod testing;
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use url::Url;

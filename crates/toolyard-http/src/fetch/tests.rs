@@ -62,6 +62,29 @@ async fn ss1_ss4_loopback_is_refused_unless_configured() {
     assert_eq!(server.requests(), Vec::<String>::new());
 }
 
+#[test]
+fn ss1_a_url_is_judged_as_it_is_written() {
+    let strict = fetcher(Reach::default());
+    assert_eq!(strict.parse("https://idp.example/keys?a=b").unwrap().as_str(), "https://idp.example/keys?a=b");
+    // All of these end up at 8.8.8.8 or at evil.example once a URL parser has tidied them up.
+    for odd in [
+        "https://0x8.8.8.8/",
+        "https://134744072/",
+        "https://evil.example\\@idp.example/",
+        "https://idp.example\t/",
+        "https://\tidp.example/",
+        "https:///idp.example/",
+    ] {
+        assert_eq!(
+            strict.parse(odd).unwrap_err().to_string(),
+            if odd.contains('@') { DestinationError::UserInfo } else { DestinationError::Host }.to_string(),
+            "{odd}"
+        );
+    }
+    assert_eq!(strict.parse("idp.example").unwrap_err(), DestinationError::Scheme);
+    assert_eq!(strict.parse("file:///etc/passwd").unwrap_err(), DestinationError::Scheme);
+}
+
 #[tokio::test]
 async fn ss2_only_addresses_that_were_judged_are_dialed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
