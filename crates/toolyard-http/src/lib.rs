@@ -11,19 +11,19 @@ mod error;
 mod fetch;
 mod listener;
 mod middleware;
+mod ops;
 mod routes;
 mod server;
+mod stand_in;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod stand_in;
 mod tls;
 
-use stand_in::ops;
-pub use stand_in::Metrics;
-pub use tls::TlsError;
 pub use auth::{AcrRule, AuthSetupError, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule, StaticToken, hash_token};
 pub use config::{AuthConfig, HttpConfig, HttpLimits, Listen, TlsFiles};
 pub use error::{HttpError, Purpose, SocketProblem};
 pub use server::{BoundServer, bind};
+pub use stand_in::Metrics;
+pub use tls::TlsError;

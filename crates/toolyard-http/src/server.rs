@@ -2,8 +2,10 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
+use toolyard_core::ToolDefinition;
 use toolyard_server::{HttpOptions, Server};
 use url::Url;
 
@@ -12,7 +14,7 @@ use crate::{
     auth::Authenticator,
     listener::{self, Listener, Stops, descriptors, unix::UnixSocket},
     middleware::{flood::Refusals, hosts::HostRules},
-    ops::Health,
+    ops::{self, Health},
     routes::{App, AppParts},
     tls::Tls,
 };
@@ -26,11 +28,14 @@ pub struct BoundServer {
     tls: Option<Arc<Tls>>,
     address: Option<SocketAddr>,
     url: Url,
-    health: Option<(TcpListener, SocketAddr)>,
-    metrics: Option<(TcpListener, SocketAddr)>,
+    health: Option<Port>,
+    metrics: Option<Port>,
     app: Arc<App>,
     stops: Stops,
 }
+
+/// A listener of its own and what it answers.
+type Port = (TcpListener, SocketAddr, Router);
 
 /// Checks the configuration, reads the certificate and opens every listener.
 ///
@@ -55,11 +60,11 @@ pub async fn bind(server: &Server, mut config: HttpConfig, metrics: Metrics) -> 
             (Listener::Unix(socket), None)
         }
     };
-    let health = match config.health {
+    let health_port = match config.health {
         Some(address) => Some(listen(address, Purpose::Health).await?),
         None => None,
     };
-    let metrics_listener = match config.metrics {
+    let metrics_port = match config.metrics {
         Some(address) => Some(listen(address, Purpose::Metrics).await?),
         None => None,
     };
@@ -68,18 +73,33 @@ pub async fn bind(server: &Server, mut config: HttpConfig, metrics: Metrics) -> 
         None => own_url(address, tls.is_some())?,
     };
     let stops = Stops::default();
+    let service = server.http_service(&options(&config.limits, &metrics), stops.calls.clone());
+    let families = server.dispatcher().definitions().map(ToolDefinition::family).collect::<Vec<_>>();
+    let health = Health::new(families, metrics.clone(), {
+        let service = service.clone();
+        move || service.sessions()
+    });
+    let hosts = || HostRules::operations(&config).map_err(|error| HttpError::Hosts(error.to_string()));
+    let health_port = match health_port {
+        Some((listener, address)) => Some((listener, address, ops::health_routes(health.clone(), hosts()?))),
+        None => None,
+    };
+    let metrics_port = match metrics_port {
+        Some((listener, address)) => Some((listener, address, ops::metrics_routes(metrics.clone(), hosts()?))),
+        None => None,
+    };
     let parts = AppParts {
-        service: server.http_service(&options(&config.limits, &metrics), stops.calls.clone()),
+        service,
         dispatcher: Arc::clone(server.dispatcher()),
         auth: Authenticator::new(&config.auth, &url)?,
         hosts: HostRules::new(&config, address).map_err(|error| HttpError::Hosts(error.to_string()))?,
         refusals: Refusals::new(Arc::clone(server.dispatcher().audit()), metrics.observer()),
-        health: Health,
+        health,
         limits: config.limits.clone(),
         metrics,
     };
     let app = Arc::new(App::new(parts, server, &config, &url));
-    Ok(BoundServer { listener, tls, address, url, health, metrics: metrics_listener, app, stops })
+    Ok(BoundServer { listener, tls, address, url, health: health_port, metrics: metrics_port, app, stops })
 }
 
 impl BoundServer {
@@ -90,12 +110,12 @@ impl BoundServer {
 
     /// The address health is told at.
     pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health.as_ref().map(|(_, address)| *address)
+        self.health.as_ref().map(|(_, address, _)| *address)
     }
 
     /// The address metrics are told at.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(|(_, address)| *address)
+        self.metrics.as_ref().map(|(_, address, _)| *address)
     }
 
     /// The address of `/mcp` as clients write it.
@@ -117,11 +137,8 @@ impl BoundServer {
         if let Some(tls) = tls {
             beside.spawn(tls.watch(stops.accepting.clone()));
         }
-        if let Some((listener, _)) = health {
-            drop(listener);
-        }
-        if let Some((listener, _)) = metrics {
-            drop(listener);
+        for (listener, _, routes) in [health, metrics].into_iter().flatten() {
+            beside.spawn(ops::serve(listener, routes));
         }
         app.ready();
         listener::run(listener, Arc::clone(&app), stops, shutdown).await;
