@@ -265,7 +265,7 @@ impl Metrics {
     }
 
     /// Everything, in the text format of OpenMetrics 1.0.
-    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(&self) -> String {
         render::text(self)
     }
 }

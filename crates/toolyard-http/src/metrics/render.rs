@@ -44,12 +44,15 @@ const RESULT_ERRORS: [Option<&str>; RESULTS.len()] = [
 ];
 const TOOL_ERROR: Option<&str> = Some("tool_error");
 
-pub(super) fn text(metrics: &Metrics) -> Result<String, fmt::Error> {
+pub(super) fn text(metrics: &Metrics) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(metrics.clone()));
     let mut text = String::with_capacity(32 << 10);
-    text::encode(&mut text, &registry)?;
-    Ok(text)
+    // Writing to a string does not fail; if it did, the text would lack its end and be refused.
+    if let Err(error) = text::encode(&mut text, &registry) {
+        tracing::error!(%error, "figures can't be told");
+    }
+    text
 }
 
 impl Collector for Metrics {

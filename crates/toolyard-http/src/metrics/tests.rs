@@ -33,7 +33,7 @@ fn finish(metrics: &Metrics, tool: Option<&ToolDefinition>, result: &str, millis
 }
 
 fn rendered(metrics: &Metrics) -> BTreeMap<String, Family> {
-    let text = metrics.render().expect("text");
+    let text = metrics.render();
     read(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"))
 }
 
