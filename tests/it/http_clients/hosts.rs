@@ -43,8 +43,9 @@ fn claude_code_connects_over_http_and_sse_and_shows_what_fails() {
     for connected in ["toolyard-http", "toolyard-sse"] {
         assert!(status_of(&listed, connected).contains("✔ Connected"), "{connected}: {listed}");
     }
-    for refused in ["wrong-token-http", "wrong-token-sse", "without-sse"] {
-        assert!(!status_of(&listed, refused).contains("Connected"), "{refused}: {listed}");
+    for (refused, status) in [("wrong-token-http", "401"), ("wrong-token-sse", "401"), ("without-sse", "404")] {
+        let line = status_of(&listed, refused);
+        assert!(line.contains("✘ Failed to connect") && line.contains(status), "{refused}: {listed}");
     }
 }
 
@@ -102,6 +103,6 @@ fn gemini_cli_connects_over_http_and_sse_and_shows_what_fails() {
         assert!(status_of(&listed, connected).contains("- Connected"), "{connected}: {listed}");
     }
     for refused in ["wrong-token", "without-sse"] {
-        assert!(!status_of(&listed, refused).contains("- Connected"), "{refused}: {listed}");
+        assert!(status_of(&listed, refused).contains("- Disconnected"), "{refused}: {listed}");
     }
 }
