@@ -54,7 +54,6 @@ fn sh1_a_session_belongs_to_one_issuers_subject() {
     let of_two = site.idp.mint("two", &site.resource(), &json!({}));
     let bob = site.mint(&json!({ "subject": "bob" }));
     let mut client = Mcp::legacy(site.server.address(), Some(&of_one), LEGACY);
-    let session = client.session().expect("a session").to_owned();
     let stranger = client.message("tools/list", json!({})).replace("Mcp-Session-Id", "8f14e45f-ceea-467f-a34e-1b5c9e2d7f10");
     for token in [&of_two, &bob] {
         let nowhere = site.server.ask(&stranger.clone().bearer(token));
@@ -64,7 +63,9 @@ fn sh1_a_session_belongs_to_one_issuers_subject() {
         assert_eq!(client.listen().response().status(), 404);
         assert_eq!(client.close().status(), 404);
     }
-    assert!(!session.is_empty());
+    for stranger in ["oauth:two:alice", "oauth:one:bob"] {
+        site.recorded(stranger, |record| record["reason"] == "foreign_handle" && record["principal"] == stranger);
+    }
     // The same caller may come with a newer token.
     client.set_token(Some(&site.mint(&json!({}))));
     assert_eq!(client.exchange("tools/list", json!({})).status(), 200);
@@ -82,6 +83,7 @@ fn sh1_messages_of_http_sse_are_taken_from_their_caller_only() {
     let post = |endpoint: &str, token: &str| site.server.ask(&Request::post(endpoint).json(&message).bearer(token)).status();
     assert_eq!(post(client.endpoint(), &of_two), 404);
     assert_eq!(post("/messages?sessionId=8f14e45f-ceea-467f-a34e-1b5c9e2d7f10", &of_one), 404);
+    site.recorded("the stranger", |record| record["reason"] == "foreign_handle" && record["principal"] == "oauth:two:alice");
     assert_eq!(client.tool_names().len(), site.client(&of_one).tool_names().len());
 }
 
@@ -154,4 +156,21 @@ fn a_connection_is_not_a_caller() {
     assert_eq!(ask(None), 401, "what one request proved does not hold for the next");
     assert_eq!(ask(Some(&bob)), 200);
     site.recorded("bob's call", |record| record["event"] == "intent" && record["principal"] == "oauth:one:bob");
+}
+
+#[test]
+fn a_static_token_beside_access_tokens_is_not_limited_by_scopes() {
+    let Some(site) = Site::configured(&["one"], |_, config| {
+        // The SHA-256 of the token below.
+        let sha256 = "afa3c296c6d86f612e79e1268802ec69e13576c0446e0dffdb8d94c61dadbffb";
+        config["http"]["tokens"] = json!([{ "name": "alice", "sha256": sha256 }]);
+    }) else {
+        return;
+    };
+    let written = site.write("operator-token-of-the-test-suite", "a.txt");
+    assert_eq!(site.sandbox.read("a.txt"), "written\n", "{}", written.text());
+    site.recorded("the caller", |record| record["event"] == "intent" && record["principal"] == "token:alice");
+    assert_eq!(site.write(&site.mint(&json!({})), "b.txt").status(), 403, "access tokens are");
+    site.assert_refused(&site.write("another-token-of-the-test-suite", "c.txt"));
+    assert_eq!(site.idp.count("one", "introspection"), 0, "what is no access token is not asked about");
 }

@@ -74,8 +74,9 @@ fn sm3_sm4_a_wider_token_still_meets_the_policy_and_the_trail_tells_the_way() {
     let written = call(&site, &writer, "fs_write", json!({ "path": "a.txt", "content": "x" }));
     assert_eq!(site.sandbox.read("a.txt"), "x", "{}", written.text());
     let record = site.recorded("the elevated call", |record| record["event"] == "intent" && record["tool"] == "fs_write");
-    assert_eq!(record["principal"], "oauth:one:alice");
-    assert_eq!(record["decision"], "allow");
+    assert_eq!((&record["principal"], &record["decision"]), (&json!("oauth:one:alice"), &json!("allow")));
+    let request = written.header("x-request-id").expect("an id to look for");
+    assert_eq!(record["request"], format!("{request}/1"), "the request, and the message in it");
 
     // Destroying asks, and nobody can be asked here; a deny rule stands above any scope.
     for (tool, arguments) in [("fs_delete", json!({ "path": "a.txt" })), ("fs_write", json!({ "path": "secret/b.txt", "content": "x" }))] {
