@@ -10,20 +10,21 @@ mod early;
 mod error;
 mod fetch;
 mod listener;
+mod metrics;
 mod middleware;
 mod ops;
 mod routes;
 mod server;
-mod stand_in;
+mod tls;
+
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 pub use auth::{AcrRule, AuthSetupError, DpopMode, Introspection, Issuer, OauthConfig, ScopeRule, StaticToken, hash_token};
 pub use config::{AuthConfig, HttpConfig, HttpLimits, Listen, TlsFiles};
 pub use error::{HttpError, Purpose, SocketProblem};
+pub use metrics::Metrics;
 pub use server::{BoundServer, bind};
-pub use stand_in::Metrics;
 pub use tls::TlsError;

@@ -1,7 +1,6 @@
 //! Takes connections and serves each until it ends.
 
 pub(crate) mod descriptors;
-pub(crate) mod operations;
 pub(crate) mod unix;
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
@@ -101,6 +100,15 @@ pub(crate) async fn run(listener: Listener, app: Arc<App>, stops: Stops, shutdow
     }
     stops.calls.cancel();
     stops.connections.cancel();
+    // Cancelled calls still write what became of them into the trail.
+    let over = async {
+        while app.metrics().active_calls() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if timeout(FAREWELL, over).await.is_err() {
+        tracing::warn!(calls = app.metrics().active_calls(), "calls are left behind");
+    }
 }
 
 enum Stream {
@@ -125,6 +133,7 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 async fn serve(stream: Stream, http: Arc<http1::Builder>, app: Arc<App>, stops: Stops) {
+    let _open = app.metrics().connection();
     match stream {
         Stream::Unix(stream) => exchange(TokioIo::new(stream), &http, &app, &stops).await,
         Stream::Tcp(stream) => {

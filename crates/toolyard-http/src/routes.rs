@@ -18,6 +18,7 @@ use url::Url;
 use crate::{
     HttpConfig, HttpLimits, Metrics,
     auth::Authenticator,
+    metrics::Watched,
     middleware::{admission::Admission, flood::Refusals, headers, hosts::HostRules, rate::RateLimiter, request_id::RequestId},
     ops::Health,
 };
@@ -134,9 +135,15 @@ impl App {
         self.parts.refusals.flush(Instant::now());
     }
 
-    /// Streams of the legacy transport that are open.
-    pub(crate) fn legacy_streams(&self) -> usize {
-        self.streams.as_ref().map_or(0, |streams| streams.count())
+    /// What is open and under way.
+    pub(crate) fn watched(&self) -> Watched {
+        let (service, legacy) = (&self.parts.service, self.streams.as_ref().map_or(0, |streams| streams.count()));
+        Watched {
+            sessions: service.sessions() + legacy,
+            streams: service.streams() + legacy,
+            requests: self.admission.active(),
+            waiting: self.admission.waiting(),
+        }
     }
 
     /// The first step of the end: streams that only listen end, nothing new begins.

@@ -99,6 +99,10 @@ pub async fn bind(server: &Server, mut config: HttpConfig, metrics: Metrics) -> 
         metrics,
     };
     let app = Arc::new(App::new(parts, server, &config, &url));
+    // The app holds the figures, so they must not keep it alive.
+    let watched = Arc::downgrade(&app);
+    let transport = if address.is_some() { "tcp" } else { "unix" };
+    app.metrics().watch(transport, move || watched.upgrade().map(|app| app.watched()).unwrap_or_default());
     Ok(BoundServer { listener, tls, address, url, health: health_port, metrics: metrics_port, app, stops })
 }
 

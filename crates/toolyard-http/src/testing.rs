@@ -39,6 +39,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) health: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) work: Work,
     app: Arc<App>,
     trail: Trail,
@@ -53,12 +54,14 @@ impl TestServer {
         change(&mut config);
         let work = Work::default();
         let trail = Trail::default();
-        let bound = bind(&recorded(&work, &trail), config, Metrics::new()).await.expect("the configuration is fine");
+        let figures = Metrics::new();
+        let bound = bind(&recorded(&work, &trail, &figures), config, figures).await.expect("the configuration is fine");
         let app = bound.app();
-        let (address, health) = (bound.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))), None);
+        let address = bound.address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let (health, metrics) = (bound.health_address(), bound.metrics_address());
         let stop = CancellationToken::new();
         let served = tokio::spawn(bound.serve(stop.clone()));
-        Self { address, health, work, app, trail, stop, served }
+        Self { address, health, metrics, work, app, trail, stop, served }
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
@@ -70,9 +73,9 @@ impl TestServer {
         self.trail.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Streams of the legacy transport that are open.
+    /// Streams that are open.
     pub(crate) fn streams(&self) -> usize {
-        self.app.legacy_streams()
+        self.app.watched().streams
     }
 
     /// Tells it to stop.
@@ -98,14 +101,14 @@ pub(crate) fn token(name: &str, token: &str) -> StaticToken {
 }
 
 pub(crate) fn server(work: &Work) -> Server {
-    recorded(work, &Trail::default())
+    recorded(work, &Trail::default(), &Metrics::new())
 }
 
-fn recorded(work: &Work, trail: &Trail) -> Server {
+fn recorded(work: &Work, trail: &Trail, figures: &Metrics) -> Server {
     let policy = Policy::compile(&PolicySpec::default()).map_err(|error| error.problem);
     let tools = Toolset::new().with(Echo).with(Slow { work: work.clone() }).with(Panic).with(Drop_);
     let dispatcher = Dispatcher::builder(tools, Arc::new(policy.expect("the standard profile compiles")));
-    let dispatcher = dispatcher.audit(Arc::new(trail.clone()));
+    let dispatcher = dispatcher.audit(Arc::new(trail.clone())).observer(figures.observer());
     let dispatcher = Arc::new(dispatcher.build().expect("the tools fit together"));
     let builder = Server::builder(dispatcher).name("test").version("1").approval_fallback(ApprovalFallback::Deny);
     builder.extension(Arc::new(Listening)).expect("it has no tools").build()

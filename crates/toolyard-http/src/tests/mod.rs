@@ -4,6 +4,7 @@ mod calls;
 mod end;
 mod eras;
 mod limits;
+mod operations;
 mod routes;
 mod sse;
 mod start;
