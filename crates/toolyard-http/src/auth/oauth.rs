@@ -93,7 +93,7 @@ pub enum DpopMode {
     Off,
     /// A bound token needs its proof; others pass.
     Accept,
-    /// Every token has to be bound.
+    /// Every access token has to be bound; static tokens never are.
     Require,
 }
 

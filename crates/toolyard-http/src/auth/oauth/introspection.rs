@@ -27,6 +27,8 @@ use crate::{auth::Refusal, fetch::Fetcher};
 
 /// Questions under way at once.
 const MAX_QUESTIONS: usize = 32;
+/// Questions under way or waiting for that; further ones get no answer.
+const MAX_WAITING: usize = 1024;
 /// A question takes at most so long, waiting for its turn included.
 const QUESTION_CAP: Duration = Duration::from_secs(10);
 /// Tokens that are remembered to be good for nothing.
@@ -95,6 +97,8 @@ impl OpaqueTokens {
             }
             if let Some(answer) = questions.get(&hash) {
                 answer.clone()
+            } else if questions.len() >= MAX_WAITING {
+                return Err(Refusal::Unavailable);
             } else {
                 let (tell, answer) = watch::channel(None);
                 questions.insert(hash, answer.clone());

@@ -10,7 +10,7 @@ use super::{
         Issuer, Verifier,
         testing::{config, publish, request},
     },
-    Introspection, Refusal,
+    Introspection, MAX_QUESTIONS, MAX_WAITING, Refusal,
 };
 use crate::{
     auth::{
@@ -159,6 +159,24 @@ async fn the_same_question_is_asked_once_at_a_time() {
         assert_eq!(caller.await.unwrap(), Ok("oauth:idp0:ada".into()));
     }
     assert_eq!(fixture.questions(0), 1);
+}
+
+#[tokio::test]
+async fn questions_that_wait_are_bounded() {
+    let fixture = fixture(1).await;
+    fixture.servers[0].raw("/introspect", "");
+    let waiting: Vec<_> = (0..MAX_WAITING)
+        .map(|n| {
+            let verifier = Arc::clone(&fixture.verifier);
+            tokio::spawn(async move { verify(&verifier, &n.to_string()).await })
+        })
+        .collect();
+    while fixture.questions(0) < MAX_QUESTIONS {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.verify("one more").await, Err(Refusal::Unavailable));
+    assert_eq!(fixture.questions(0), MAX_QUESTIONS);
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

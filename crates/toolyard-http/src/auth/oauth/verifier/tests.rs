@@ -1,7 +1,8 @@
 //! Signed tokens, from a request to a grant, against an authorization server on loopback.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -359,19 +360,13 @@ fn private_issuers_need_to_be_configured() {
 }
 
 #[tokio::test]
-async fn a_known_token_costs_little() {
+async fn a_known_token_is_not_waited_for() {
     let fixture = fixture().await;
     let token = fixture.token();
+    let pending = fixture.verify(&token).now_or_never();
+    assert_eq!(pending, None, "keys have to be fetched first");
     assert_eq!(fixture.verify(&token).await, Ok("oauth:corp:ada".into()));
-    let head = request(&[]);
-    let began = Instant::now();
-    for _ in 0..1000 {
-        let credential = Credential { scheme: Scheme::Bearer, token: &token };
-        let grant = fixture.verifier.verify(credential, hash_token(&token), &head).await.unwrap();
-        assert_eq!(grant.acr, None);
-    }
-    // Generous, for loaded machines and code that is not optimised; without the cache it is 100 times as much.
-    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    assert_eq!(fixture.verify(&token).now_or_never(), Some(Ok("oauth:corp:ada".into())));
 }
 
 /// Keeps the claims of the fixture in line with what is accepted.
