@@ -221,10 +221,13 @@ fn refused(id: Option<RequestId>, code: ErrorCode, what: String) -> Incoming {
     Incoming::Refused(JsonRpcError::new(id, ErrorData::new(code, what, None)))
 }
 
+/// Those that the stateless era has no more.
+const REMOVED_METHODS: [&str; 5] = ["initialize", "logging/setLevel", "ping", "resources/subscribe", "resources/unsubscribe"];
+
 /// The answer to a request that the SDK did not recognise.
-pub(crate) fn unrecognized(request: &CustomRequest) -> ErrorData {
+pub(crate) fn unrecognized(request: &CustomRequest, era: Era) -> ErrorData {
     let method = request.method.as_str();
-    if !KNOWN_METHODS.contains(&method) {
+    if !KNOWN_METHODS.contains(&method) || (era == Era::Stateless && REMOVED_METHODS.contains(&method)) {
         return method_not_found(method);
     }
     let parameters = || request.params.clone().unwrap_or_default();

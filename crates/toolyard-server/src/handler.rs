@@ -186,8 +186,8 @@ impl ServerHandler for Server {
         }
     }
 
-    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
-        Err(from_mcp::unrecognized(&request))
+    async fn on_custom_request(&self, request: CustomRequest, context: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+        Err(from_mcp::unrecognized(&request, from_mcp::era(&context)))
     }
 
     async fn on_initialized(&self, _: NotificationContext<RoleServer>) {}

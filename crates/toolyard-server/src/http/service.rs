@@ -290,9 +290,16 @@ fn check_media_types(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     let accepts = |media_type| {
         let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|essence| is(essence, media_type))
+        values.flat_map(|value| value.split(',')).any(|range| is(range, media_type) && !is_excluded(range))
     };
     if accepts(JSON) && accepts(EVENT_STREAM) { Ok(()) } else { Err(Refusal::not_acceptable()) }
+}
+
+/// Whether a media range has the weight zero (RFC 9110, section 12.4.2).
+fn is_excluded(range: &str) -> bool {
+    let weight =
+        range.split(';').skip(1).filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0))
 }
 
 fn check_message(headers: &HeaderMap, asked: &Peek<'_>, body: &[u8]) -> Result<(), Refusal> {
