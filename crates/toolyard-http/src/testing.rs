@@ -172,6 +172,11 @@ impl Work {
     }
 }
 
+/// Why nobody can connect there; none if somebody can.
+pub(crate) async fn refusal_of(address: SocketAddr) -> Option<std::io::ErrorKind> {
+    TcpStream::connect(address).await.err().map(|error| error.kind())
+}
+
 /// Waits until it holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {

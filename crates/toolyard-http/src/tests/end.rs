@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::net::TcpStream;
 
-use crate::testing::{TestServer, borrowed, stateless, stateless_call, until};
+use crate::testing::{TestServer, borrowed, refusal_of, stateless, stateless_call, until};
 
 #[tokio::test]
 async fn calls_under_way_finish_and_idle_connections_close() {
@@ -23,7 +22,7 @@ async fn calls_under_way_finish_and_idle_connections_close() {
     assert!(busy.closed().await);
     let address = server.address;
     server.ended().await;
-    assert!(TcpStream::connect(address).await.is_err());
+    assert_eq!(refusal_of(address).await, Some(std::io::ErrorKind::ConnectionRefused));
 }
 
 #[tokio::test]

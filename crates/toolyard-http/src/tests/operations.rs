@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::testing::{Client, TestServer, borrowed, stateless_call, until};
+use crate::testing::{Client, TestServer, borrowed, refusal_of, stateless_call, until};
 
 async fn watched() -> TestServer {
     TestServer::start(|config| {
@@ -41,7 +41,7 @@ async fn health_tells_what_is_under_way_and_that_the_end_has_begun() {
     assert_eq!(busy.reply().await.status, 200);
     let health = server.health;
     server.ended().await;
-    assert!(TcpStream::connect(health.expect("a listener")).await.is_err());
+    assert_eq!(refusal_of(health.expect("a listener")).await, Some(std::io::ErrorKind::ConnectionRefused));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     HttpConfig, HttpError, Listen, Metrics, Purpose, TlsFiles, bind,
-    testing::{TestServer, Work, local_config, server, token},
+    testing::{TestServer, Work, local_config, refusal_of, server, token},
 };
 
 async fn refusal(config: HttpConfig) -> HttpError {
@@ -86,7 +86,7 @@ async fn nothing_is_answered_when_one_listener_is_missing() {
     config.listen = Listen::Tcp(address);
     config.metrics = Some(first.address);
     drop(refusal(config).await);
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert_eq!(refusal_of(address).await, Some(std::io::ErrorKind::ConnectionRefused));
 }
 
 #[tokio::test]
