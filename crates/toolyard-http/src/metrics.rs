@@ -114,7 +114,8 @@ struct Figures {
     evaluations: Histogram,
     rate_allowed: AtomicU64,
     rate_denied: AtomicU64,
-    audited: [AtomicU64; audited::CLASSES.len()],
+    /// Records by class, once somebody has asked for a trail that counts them.
+    audited: OnceLock<[AtomicU64; audited::CLASSES.len()]>,
     audit_errors: AtomicU64,
     /// Milliseconds from the start to the last missing record, plus one; 0 for never.
     audit_failed: AtomicU64,
@@ -165,7 +166,7 @@ impl Metrics {
             evaluations: Histogram::new(&EVALUATION_BUCKETS),
             rate_allowed: AtomicU64::new(0),
             rate_denied: AtomicU64::new(0),
-            audited: Default::default(),
+            audited: OnceLock::new(),
             audit_errors: AtomicU64::new(0),
             audit_failed: AtomicU64::new(0),
             approvals: AtomicI64::new(0),
@@ -186,6 +187,7 @@ impl Metrics {
 
     /// The same audit trail; what is written into it is counted.
     pub fn audited(&self, sink: Arc<dyn AuditSink>) -> Arc<dyn AuditSink> {
+        self.figures.audited.get_or_init(Default::default);
         Arc::new(Audited::new(sink, self.clone()))
     }
 
@@ -252,10 +254,6 @@ impl Metrics {
     /// Tool calls that run.
     pub(crate) fn active_calls(&self) -> i64 {
         self.figures.calls.load(Ordering::Relaxed).max(0)
-    }
-
-    pub(crate) fn uptime(&self) -> Duration {
-        self.figures.start.elapsed()
     }
 
     /// Whether a record went missing from the audit trail within this time.

@@ -27,11 +27,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
     Metrics,
-    middleware::{headers, hosts::HostRules},
+    middleware::{
+        headers,
+        hosts::{Forbidden, HostRules},
+    },
 };
 
 /// Connections at once, so that nobody can use up descriptors here.
@@ -39,6 +42,9 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// Probes ask at once; whoever takes longer gives up his connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection ends after so long whatever it does, even if its peer takes no answers.
+const LIFETIME: Duration = Duration::from_secs(300);
 
 /// A trail that failed so lately may fail again.
 const AUDIT_MEMORY: Duration = Duration::from_secs(60);
@@ -154,7 +160,7 @@ fn guarded(routes: Router, hosts: HostRules) -> Router {
             let (head, body) = request.into_parts();
             let mut response = match hosts.check(&head) {
                 Ok(()) => next.run(Request::from_parts(head, body)).await,
-                Err(forbidden) => refused(forbidden.status()),
+                Err(forbidden) => refused(forbidden),
             };
             headers::secure(response.headers_mut());
             response
@@ -162,8 +168,8 @@ fn guarded(routes: Router, hosts: HostRules) -> Router {
     }))
 }
 
-fn refused(status: StatusCode) -> Response {
-    (status, Json(json!({ "error": "this Host is not served here" }))).into_response()
+fn refused(forbidden: Forbidden) -> Response {
+    (forbidden.status(), Json(json!({ "error": forbidden.message() }))).into_response()
 }
 
 /// Answers until it is dropped, which closes its connections.
@@ -185,10 +191,15 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router) {
         };
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes.clone()));
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection of a probe failed");
+            match timeout(LIFETIME, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the connection of a probe failed"),
+                Err(_) => tracing::debug!("the connection of a probe was closed"),
             }
             drop(place);
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

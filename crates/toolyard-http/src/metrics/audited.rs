@@ -23,7 +23,8 @@ impl Audited {
     }
 
     fn count(&self, class: usize, written: Result<(), AuditError>) -> Result<(), AuditError> {
-        if let (Ok(()), Some(count)) = (&written, self.metrics.figures.audited.get(class)) {
+        let count = self.metrics.figures.audited.get().and_then(|counts| counts.get(class));
+        if let (Ok(()), Some(count)) = (&written, count) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         written

@@ -63,8 +63,10 @@ impl Collector for Metrics {
         sheet.governance(figures)?;
         sheet.http(self)?;
         sheet.process(&Process::now())?;
+        // A gauge that is one, as Prometheus does it: readers of the older format know no other way.
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        sheet.0.encode_descriptor("toolyard_build", "The version that runs", None, MetricType::Info)?.encode_info(&version)
+        let mut build = sheet.0.encode_descriptor("toolyard_build_info", "The version that runs", None, MetricType::Gauge)?;
+        build.encode_family(&version)?.encode_gauge(&1)
     }
 }
 
@@ -130,7 +132,7 @@ impl Sheet<'_> {
         let rate = |decision, count: &AtomicU64| (vec![("scope", "principal"), ("decision", decision)], count.load(Ordering::Relaxed));
         let rates = vec![rate("allow", &figures.rate_allowed), rate("deny", &figures.rate_denied)];
         self.counters("gov_rate_limit_decisions", "What the rate limit decided", None, rates)?;
-        let audited = CLASSES.into_iter().zip(&figures.audited);
+        let audited = CLASSES.into_iter().zip(figures.audited.get().into_iter().flatten());
         let audited = audited.map(|(class, count)| (vec![("class", class)], count.load(Ordering::Relaxed))).collect();
         self.counters("gov_audit_events", "Records written into the audit trail", None, audited)?;
         let errors = vec![(Vec::new(), figures.audit_errors.load(Ordering::Relaxed))];
@@ -223,7 +225,11 @@ impl Sheet<'_> {
     }
 }
 
-fn with(encoder: &mut MetricEncoder<'_>, mut labels: Labels<'_>, encode: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result) -> fmt::Result {
+fn with(
+    encoder: &mut MetricEncoder<'_>,
+    mut labels: Labels<'_>,
+    encode: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
     labels.retain(|(_, value)| !value.is_empty());
     if labels.is_empty() { encode(encoder) } else { encode(&mut encoder.encode_family(&labels)?) }
 }

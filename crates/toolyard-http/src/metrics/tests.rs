@@ -39,7 +39,7 @@ fn rendered(metrics: &Metrics) -> BTreeMap<String, Family> {
 
 /// Series of a family and their values, as written in a query.
 fn series(metrics: &Metrics, name: &str) -> Vec<String> {
-    let family = name.strip_suffix("_total").or(name.strip_suffix("_count")).or(name.strip_suffix("_info")).unwrap_or(name);
+    let family = name.strip_suffix("_total").or(name.strip_suffix("_count")).unwrap_or(name);
     let families = rendered(metrics);
     let samples = families.get(family).map(|family| family.samples.as_slice()).unwrap_or_default();
     let shown = samples.iter().filter(|sample| sample.name == name).map(|sample| {
@@ -238,6 +238,7 @@ impl AuditSink for Trail {
 fn au1_records_that_were_written_are_counted_by_class_and_errors_are_passed_on() {
     let metrics = Metrics::new();
     let trail = Arc::new(Trail::default());
+    assert_eq!(series(&metrics, "gov_audit_events_total"), [""; 0], "nothing is told of what nobody counts");
     let audited = metrics.audited(Arc::clone(&trail) as Arc<dyn AuditSink>);
     let finish = Finish { call: 1, result: "ok", approval: None, micros: 1, bytes: 1 };
     let refusal = Refusal { principal: None, request: "r", reason: "busy", detail: "", count: 1 };
@@ -265,7 +266,11 @@ fn new_figures_are_well_formed_and_name_the_version_and_the_process() {
     let metrics = Metrics::new();
     assert_eq!(series(&metrics, "toolyard_build_info"), [format!("version={} 1", env!("CARGO_PKG_VERSION"))]);
     let families = rendered(&metrics);
-    let kinds: Vec<_> = families.iter().filter(|(name, _)| name.starts_with("process_")).map(|(name, family)| (name.as_str(), family.kind.as_str())).collect();
+    let kinds: Vec<_> = families
+        .iter()
+        .filter(|(name, _)| name.starts_with("process_"))
+        .map(|(name, family)| (name.as_str(), family.kind.as_str()))
+        .collect();
     assert_eq!(
         kinds,
         [

@@ -113,8 +113,30 @@ mod tests {
     #[test]
     fn dr1_what_two_readers_could_understand_differently_is_malformed() {
         for text in [
-            "", ":80", "a:b", "a:80:90", "a:65536", "a:000080", "a:+80", "a:-1", "user@a", "a/b", "a b", "a,b", "::1", "[::1", "[::1]x",
-            "[::1%25eth0]", "[127.0.0.1]", "a%2eb", "b\u{fc}cher.example", "a?b", "a#b", "a\\b", "*", "http://a",
+            "",
+            ":80",
+            "a:b",
+            "a:80:90",
+            "a:65536",
+            "a:000080",
+            "a:+80",
+            "a:-1",
+            "user@a",
+            "a/b",
+            "a b",
+            "a,b",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1%25eth0]",
+            "[127.0.0.1]",
+            "a%2eb",
+            "b\u{fc}cher.example",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "*",
+            "http://a",
         ] {
             assert_eq!(shown(text), "malformed", "{text}");
         }
@@ -123,9 +145,17 @@ mod tests {
 
     #[test]
     fn only_three_spellings_mean_this_machine() {
-        for (text, want) in
-            [("localhost", true), ("LOCALHOST", true), ("127.0.0.1", true), ("[::1]", true), ("127.0.0.2", false), ("[::ffff:127.0.0.1]", false), ("localhost.", false), ("localhost.evil.com", false), ("0.0.0.0", false)]
-        {
+        for (text, want) in [
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("127.0.0.1", true),
+            ("[::1]", true),
+            ("127.0.0.2", false),
+            ("[::ffff:127.0.0.1]", false),
+            ("localhost.", false),
+            ("localhost.evil.com", false),
+            ("0.0.0.0", false),
+        ] {
             assert_eq!(Authority::parse(text).map(|it| it.host.is_loopback()), Some(want), "{text}");
         }
     }

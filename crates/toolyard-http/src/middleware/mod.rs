@@ -13,22 +13,15 @@ pub(crate) mod request_id;
 
 use std::time::Duration;
 
-use http::HeaderValue;
-
 /// How long a caller that was turned away should wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RetryAfter(pub(crate) Duration);
 
 impl RetryAfter {
-    /// Whole seconds, rounded up and at least one: a client that waits so long is early by nothing.
+    /// Whole seconds, rounded up and at least one: a client that waits so long is not early.
     pub(crate) fn seconds(self) -> u64 {
         let whole = self.0.as_secs();
         if self.0.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole.max(1) }
-    }
-
-    /// The value of `Retry-After`.
-    pub(crate) fn header(self) -> HeaderValue {
-        HeaderValue::from(self.seconds())
     }
 }
 
@@ -38,8 +31,8 @@ mod tests {
 
     #[test]
     fn rl2_retry_after_is_rounded_up_to_whole_seconds() {
-        for (wait, seconds) in [(0, "1"), (1, "1"), (999, "1"), (1_000, "1"), (1_001, "2"), (59_999, "60")] {
-            assert_eq!(RetryAfter(Duration::from_millis(wait)).header(), seconds);
+        for (wait, seconds) in [(0, 1), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            assert_eq!(RetryAfter(Duration::from_millis(wait)).seconds(), seconds);
         }
     }
 }

@@ -93,7 +93,19 @@ mod tests {
 
     #[test]
     fn h2_what_is_no_origin_is_refused() {
-        for text in ["null", "", "https://", "https:app", "app.example.com", "https://a/", "https://a b", "https://a, https://b", "https://u@a", "1x://a", "*"] {
+        for text in [
+            "null",
+            "",
+            "https://",
+            "https:app",
+            "app.example.com",
+            "https://a/",
+            "https://a b",
+            "https://a, https://b",
+            "https://u@a",
+            "1x://a",
+            "*",
+        ] {
             assert_eq!(Origin::parse(text), None, "{text}");
         }
         for text in ["*", "https://*", "https://*.example.com", "https://a:*:*", "null", "file://"] {

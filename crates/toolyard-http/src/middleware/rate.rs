@@ -113,11 +113,6 @@ impl RateLimiter {
         Err(RetryAfter(Duration::from_millis(log.wait(judged, self.window))))
     }
 
-    /// Callers whose requests are remembered.
-    pub(crate) fn principals(&self) -> usize {
-        self.principals.load(Ordering::Relaxed)
-    }
-
     fn shard(&self, principal: &str) -> MutexGuard<'_, Shard> {
         let at = usize::try_from(self.keys.hash_one(principal) >> 56).unwrap_or_default() % SHARDS;
         let [first, ..] = &self.shards;

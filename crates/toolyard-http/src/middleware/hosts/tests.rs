@@ -186,7 +186,8 @@ fn h2_dr2_origins_that_are_not_allowed_are_forbidden() {
 
 #[test]
 fn h2_listed_origins_are_allowed_and_loopback_ones_only_on_loopback() {
-    let rules = rules("0.0.0.0:8080", |config| config.allowed_origins = vec!["https://app.example.com".into(), "http://dev.example:*".into()]);
+    let rules =
+        rules("0.0.0.0:8080", |config| config.allowed_origins = vec!["https://app.example.com".into(), "http://dev.example:*".into()]);
     for (origin, want) in [
         ("https://app.example.com", "ok"),
         ("https://app.example.com:443", "ok"),
