@@ -108,7 +108,7 @@ fn tp4_a_token_appears_in_no_answer_log_record_or_figure() {
     let figures = server.scrape();
     server.stop();
     let records = trail(&sandbox).iter().map(ToString::to_string).collect::<String>();
-    assert!(records.contains("fs_read") && server.errors().len() > 1000 && figures.contains("mcp_server"), "there is nothing to look at");
+    assert!(records.contains("fs_read") && server.errors().len() > 100 && figures.contains("mcp_server"), "there is nothing to look at");
     for (where_, text) in [("answers", &answers), ("log", &server.errors()), ("trail", &records), ("figures", &figures)] {
         for token in [ALICE, wrong] {
             assert!(!text.contains(token), "a token in the {where_}");

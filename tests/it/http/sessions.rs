@@ -104,7 +104,10 @@ fn an_idle_session_ends_and_a_busy_or_listening_one_does_not() {
 #[test]
 fn a_long_call_is_answered_by_a_stream_that_begins_early_and_is_kept_alive() {
     let sandbox = slow_workspace();
-    let limits = json!({ "http": { "limits": { "earlyHeadersSeconds": 1, "keepAliveSeconds": 1, "sessionIdleSeconds": 1 } } });
+    let limits = json!({
+        "limits": { "toolTimeoutsSeconds": { "fs_grep": 3 } },
+        "http": { "limits": { "earlyHeadersSeconds": 1, "keepAliveSeconds": 1, "sessionIdleSeconds": 1 } },
+    });
     let server = with_tokens(&sandbox, &limits);
     for legacy in [false, true] {
         let mut client = if legacy { server.legacy(LEGACY) } else { server.modern() };
