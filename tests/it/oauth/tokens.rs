@@ -19,8 +19,10 @@ fn taken(site: &Site, token: &str) -> Option<String> {
     let before = files(site);
     let response = site.write(token, "taken.txt");
     let text = response.text();
-    let done = response.status() == 200 && files(site) == before + 1 && !text.contains("isError\":true");
-    fs::remove_file(site.sandbox.workspace().join("taken.txt")).ok();
+    let done = response.status() == 200 && files(site) == before + 1;
+    if done {
+        fs::remove_file(site.sandbox.workspace().join("taken.txt")).expect("the file that was written");
+    }
     (!done).then(|| format!("{} {:?} {text}", response.status(), response.header("www-authenticate")))
 }
 
