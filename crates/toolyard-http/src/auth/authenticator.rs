@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     Grant, Operation, Refusal,
     challenge::{Challenges, OauthChallenge},
-    credential::{Credential, Scheme},
+    credential::{Credential, Scheme, refuse_form},
     metadata,
     oauth::{PROOF_ALGORITHMS, Verifier},
     scopes::ScopeTable,
@@ -72,7 +72,7 @@ impl Authenticator {
         Ok(Self { tokens, oauth, unauthenticated: config.unauthenticated, challenges })
     }
 
-    /// Who sends this request. Tokens in the body are none of ours: only JSON is read from there.
+    /// Who sends this request.
     pub(crate) async fn authenticate(&self, head: &Parts) -> Result<Grant, Refusal> {
         let credential = Credential::of(head);
         if self.unauthenticated {
@@ -81,6 +81,7 @@ impl Authenticator {
                 _ => Ok(Grant { principal: Principal::local(), scopes: None, acr: None }),
             };
         }
+        refuse_form(head)?;
         let credential = credential?;
         let hash = hash_token(credential.token);
         if credential.scheme == Scheme::Bearer

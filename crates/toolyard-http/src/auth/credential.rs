@@ -1,6 +1,9 @@
 //! The credential of a request: at most one, and only in the `Authorization` header.
 
-use http::{header::AUTHORIZATION, request::Parts};
+use http::{
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    request::Parts,
+};
 
 use super::Refusal;
 
@@ -21,6 +24,17 @@ pub(super) enum Scheme {
 pub(super) struct Credential<'a> {
     pub(super) scheme: Scheme,
     pub(super) token: &'a str,
+}
+
+/// Refuses forms, which RFC 6750 lets hold a token: nothing else that is served comes as one, and
+/// their bodies are not read.
+pub(super) fn refuse_form(head: &Parts) -> Result<(), Refusal> {
+    let kinds = head.headers.get_all(CONTENT_TYPE).iter().filter_map(|kind| kind.to_str().ok());
+    let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    if kinds.any(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+        return Err(Refusal::Malformed { why: "a form, which may hold a token" });
+    }
+    Ok(())
 }
 
 impl<'a> Credential<'a> {

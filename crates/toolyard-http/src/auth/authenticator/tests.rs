@@ -56,6 +56,22 @@ async fn dr4_nobody_is_let_in_without_a_token_unless_configured() {
 }
 
 #[tokio::test]
+async fn a6_a_form_may_hold_a_token_and_is_malformed() {
+    let authenticator = with_token();
+    for kind in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
+        for authorization in [None, Some("Bearer canary")] {
+            let mut head = request(authorization);
+            head.headers.insert("content-type", kind.parse().unwrap());
+            let refusal = authenticator.authenticate(&head).await.unwrap_err();
+            assert_eq!(refusal, Refusal::Malformed { why: "a form, which may hold a token" }, "{kind}");
+        }
+    }
+    let mut head = request(Some("Bearer canary"));
+    head.headers.insert("content-type", "application/json".parse().unwrap());
+    assert_eq!(authenticator.authenticate(&head).await.unwrap().principal.name(), "token:ci");
+}
+
+#[tokio::test]
 async fn tp4_a_token_is_in_no_refusal() {
     let authenticator = with_token();
     let refusal = authenticator.authenticate(&request(Some("Bearer canary-of-a-wrong-token"))).await.unwrap_err();
