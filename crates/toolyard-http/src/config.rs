@@ -113,7 +113,7 @@ pub struct HttpLimits {
     pub max_wait: Duration,
     /// Requests of one caller that are worked on at once.
     pub max_requests_per_principal: usize,
-    /// Requests of one caller in any [`HttpLimits::rate_window`]; 0 for no limit.
+    /// Requests of one caller in any [`HttpLimits::rate_window`], at most 100,000; 0 for no limit.
     pub rate: u32,
     /// The rolling window.
     pub rate_window: Duration,

@@ -85,6 +85,8 @@ pub struct Builder {
     audit: Option<Arc<dyn AuditSink>>,
     protected: Vec<PathBuf>,
     observer: Option<Arc<dyn Observer>>,
+    #[cfg(feature = "http")]
+    metrics: Option<toolyard_http::Metrics>,
     tools: Toolset,
 }
 
@@ -121,6 +123,8 @@ impl Toolyard {
             audit: None,
             protected: Vec::new(),
             observer: None,
+            #[cfg(feature = "http")]
+            metrics: None,
             tools: Toolset::new(),
         }
     }
@@ -321,6 +325,8 @@ impl Builder {
         let tools = self.toolset(directories);
         let warnings = self.check_names(&tools, &spec)?;
         let tool_names = tools.definitions().map(|definition| definition.name).collect();
+        #[cfg(feature = "http")]
+        let sink = self.metrics.as_ref().map_or(Arc::clone(&sink), |metrics| metrics.audited(sink));
         let mut dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(self.settings.limits);
         if let Some(observer) = self.observer {
             dispatcher = dispatcher.observer(observer);

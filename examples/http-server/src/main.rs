@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
 
     let metrics = Metrics::new();
     let audit = Arc::new(FileSink::new(FileSinkConfig { directory: state, sync: true }));
-    let dispatcher = Dispatcher::builder(tools, policies).audit(audit.clone()).observer(metrics.observer()).build()?;
+    let dispatcher = Dispatcher::builder(tools, policies).audit(metrics.audited(audit.clone())).observer(metrics.observer()).build()?;
     // What would ask the user is denied: nobody can tell here whether a person sits at the other end.
     let server = Server::builder(Arc::new(dispatcher)).name("http-server").build();
 

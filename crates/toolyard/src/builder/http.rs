@@ -27,8 +27,8 @@ impl Toolyard {
         Ok((token, token::path(state)))
     }
 
-    /// Serves over HTTP until `shutdown`, then lets calls finish; `metrics` are those whose observer
-    /// was given to [`Builder::observer`].
+    /// Serves over HTTP until `shutdown`, then lets calls finish; `metrics` are those given to
+    /// [`Builder::metrics`].
     ///
     /// # Errors
     /// When the configuration would let anybody in, an address can't be had, or the end of the audit
@@ -41,6 +41,14 @@ impl Toolyard {
 }
 
 impl Builder {
+    /// Keeps figures of calls, decisions and the audit trail in these metrics; they replace any
+    /// [`Builder::observer`].
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.observer = Some(metrics.observer());
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// Names in the section `http` that fit no tool, and roles that make no difference.
     pub(super) fn check_http_names(&self, spec: &PolicySpec, known: &BTreeSet<&str>) -> Vec<String> {
         let http = self.settings.http();

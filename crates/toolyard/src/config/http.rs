@@ -336,7 +336,7 @@ fn resolve_limits(section: HttpLimitsSection) -> Result<HttpLimits, ConfigError>
     let seconds = |value, low, high, key: &str, default| -> Result<Duration, ConfigError> {
         Ok(within(value, low, high, &format!("http.limits.{key}"))?.map_or(default, Duration::from_secs))
     };
-    let rate = within(rate, 0, 1_000_000_000, "http.limits.rate")?.and_then(|rate| u32::try_from(rate).ok());
+    let rate = within(rate, 0, 100_000, "http.limits.rate")?.and_then(|rate| u32::try_from(rate).ok());
     Ok(HttpLimits {
         max_body_bytes: number(max_body_bytes, 1024, 64 << 20, "maxBodyBytes", default.max_body_bytes)?,
         max_head_bytes: number(max_head_bytes, 8192, 1 << 20, "maxHeadBytes", default.max_head_bytes)?,

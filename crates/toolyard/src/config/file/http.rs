@@ -242,9 +242,8 @@ pub struct HttpLimitsSection {
     /// keep all others out when it is as high as `maxRequests`.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_requests_per_principal: Option<u64>,
-    /// Requests of one caller within `rateWindowSeconds`, 0 to 1000000000; default 6000. 0 is no
-    /// limit.
-    #[schemars(range(max = 1_000_000_000))]
+    /// Requests of one caller within `rateWindowSeconds`, 0 to 100000; default 6000. 0 is no limit.
+    #[schemars(range(max = 100_000))]
     pub rate: Option<u64>,
     /// The rolling window of `rate` in seconds, 1 to 86400; default 60.
     #[schemars(range(min = 1, max = 86_400))]
