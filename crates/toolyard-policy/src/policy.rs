@@ -54,23 +54,28 @@ impl Policy {
             });
         }
         let ready = spec.profile.rules();
-        let mut policy = Self {
-            profile: spec.profile,
-            rules: Vec::new(),
-            first_ask: 0,
-            limited: !spec.only.is_empty(),
-            bare: BareLists::default(),
-            strict: Index::new(Mode::Strict),
-            ask: Index::new(Mode::Exact),
-            allow: Index::new(Mode::Exact),
-            only: Index::new(Mode::Exact),
-        };
+        let mut policy = Self { profile: spec.profile, limited: !spec.only.is_empty(), ..Self::locked() };
         policy.add_list(List::Deny, &spec.deny, ready.deny)?;
         policy.first_ask = policy.next_number();
         policy.add_list(List::Ask, &spec.ask, ready.ask)?;
         policy.add_list(List::Allow, &spec.allow, ready.allow)?;
         policy.add_list(List::Only, &spec.only, &[])?;
         Ok(policy)
+    }
+
+    /// The policy without rules, which denies everything.
+    pub(crate) fn locked() -> Self {
+        Self {
+            profile: Profile::Locked,
+            rules: Vec::new(),
+            first_ask: 0,
+            limited: false,
+            bare: BareLists::default(),
+            strict: Index::new(Mode::Strict),
+            ask: Index::new(Mode::Exact),
+            allow: Index::new(Mode::Exact),
+            only: Index::new(Mode::Exact),
+        }
     }
 
     /// Decides one call: the strictest answer over all its accesses.

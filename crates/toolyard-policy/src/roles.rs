@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::{Policy, PolicyError, PolicySpec, Profile, RuleSpec};
+use crate::{Policy, PolicyError, PolicySpec, RuleSpec};
 
 /// Role names in one policy; each caller has some of them.
 const MAX_ROLES: usize = 64;
@@ -24,8 +24,6 @@ pub struct RolePolicies {
     named: Vec<Box<str>>,
     /// For callers without any of them.
     everyone: Arc<Policy>,
-    /// Denies everything.
-    locked: Arc<Policy>,
     by_roles: RwLock<HashMap<u64, Arc<Policy>>>,
 }
 
@@ -36,7 +34,7 @@ impl RolePolicies {
     /// The first rule that can't be used, or the role name that can't.
     pub fn compile(spec: &PolicySpec) -> Result<Self, PolicyError> {
         // Every rule must hold its examples, also those that nobody without a role meets.
-        Policy::compile(spec)?;
+        let all = Policy::compile(spec)?;
         let mut named = BTreeSet::new();
         if let Some(position) = spec.only.iter().position(|rule| !rule.roles.is_empty()) {
             // Left out for callers without the role, it would open what it is there to close.
@@ -57,9 +55,8 @@ impl RolePolicies {
             return Err(PolicyError { place: "policy".into(), problem: format!("the rules name more than {MAX_ROLES} roles; use fewer") });
         }
         let named: Vec<Box<str>> = named.into_iter().map(Box::from).collect();
-        let everyone = Arc::new(Policy::compile(&spec_for(spec, |_| false))?);
-        let locked = Arc::new(Policy::compile(&PolicySpec { profile: Profile::Locked, ..PolicySpec::default() })?);
-        Ok(Self { spec: spec.clone(), named, everyone, locked, by_roles: RwLock::default() })
+        let everyone = if named.is_empty() { all } else { Policy::compile(&spec_for(spec, |_| false))? };
+        Ok(Self { spec: spec.clone(), named, everyone: Arc::new(everyone), by_roles: RwLock::default() })
     }
 
     /// The policy for a caller with these roles; roles that no rule names make no difference.
@@ -79,7 +76,7 @@ impl RolePolicies {
     fn compile_for(&self, held: u64, bit: impl Fn(&str) -> u64) -> Arc<Policy> {
         let spec = spec_for(&self.spec, |role| bit(role) & held != 0);
         // All rules compiled together, so they do in part; if not, nothing is open.
-        let policy = Policy::compile(&spec).map_or_else(|_| Arc::clone(&self.locked), Arc::new);
+        let policy = Arc::new(Policy::compile(&spec).unwrap_or_else(|_| Policy::locked()));
         let mut kept = self.by_roles.write().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
             kept.insert(held, Arc::clone(&policy));
@@ -91,7 +88,7 @@ impl RolePolicies {
 impl From<Arc<Policy>> for RolePolicies {
     /// The same policy for every caller.
     fn from(policy: Arc<Policy>) -> Self {
-        Self { spec: PolicySpec::default(), named: Vec::new(), locked: Arc::clone(&policy), everyone: policy, by_roles: RwLock::default() }
+        Self { spec: PolicySpec::default(), named: Vec::new(), everyone: policy, by_roles: RwLock::default() }
     }
 }
 

@@ -22,13 +22,13 @@ mod logging;
 mod output;
 mod setup;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
 
 #[cfg(feature = "http")]
 use args::TokenCommand;
-use args::{Cli, Command, ConfigCommand, PolicyCommand};
+use args::{Cli, Command, ConfigCommand, PolicyCommand, ServeArgs};
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Failure {
 
 /// Runs the program with the arguments and the environment of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match serve_only(std::env::args_os()).map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(error) => {
             // Nobody is left to tell when the terminal is gone.
@@ -86,6 +86,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// The command that hosts start, read without describing all the others first: that takes a tenth of
+/// the time to start. Whatever is not plainly right is left to the whole command line.
+fn serve_only(mut arguments: impl Iterator<Item = OsString>) -> Option<Cli> {
+    let program = arguments.next()?;
+    if arguments.next()? != "serve" {
+        return None;
+    }
+    let serve = ServeArgs::augment_args(clap::Command::new("toolyard"));
+    let matches = serve.try_get_matches_from(std::iter::once(program).chain(arguments)).ok()?;
+    ServeArgs::from_arg_matches(&matches).ok().map(|args| Cli { command: Some(Command::Serve(Box::new(args))) })
 }
 
 /// The whole command line, for generated documentation.
@@ -117,6 +129,43 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "toolyard", &mut script);
             output::bytes(&script)?;
             Ok(Outcome::Success)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::Parser as _;
+
+    use super::{args::Cli, serve_only};
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn serve_means_the_same_whether_the_other_commands_are_known_or_not() {
+        for line in [
+            "toolyard serve",
+            "toolyard serve --workspace a --workspace b --read-only --verbose",
+            "toolyard serve --allowed-tools fs_read fs_grep --disallowed-tools fs_delete --profile locked",
+            "toolyard serve --config=c.json --state-dir s --debug=toolyard_fs=trace",
+        ] {
+            let whole = Cli::try_parse_from(words(line)).expect("a command line");
+            let short = serve_only(words(line).into_iter()).expect("it is plainly right");
+            assert_eq!(format!("{short:?}"), format!("{whole:?}"), "{line}");
+        }
+        for line in [
+            "toolyard",
+            "toolyard tools",
+            "toolyard serve --help",
+            "toolyard serve --version",
+            "toolyard serve --wrkspace a",
+            "toolyard --version serve",
+        ] {
+            assert!(serve_only(words(line).into_iter()).is_none(), "{line}");
         }
     }
 }
