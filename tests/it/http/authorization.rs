@@ -63,7 +63,7 @@ fn a6_a_token_in_the_wrong_place_or_twice_makes_the_request_malformed() {
     let list = server.modern().message("tools/list", json!({})).without("Authorization");
     let twice = list.clone().header("Authorization", &format!("Bearer {ALICE}")).header("Authorization", &format!("Bearer {BOB}"));
     assert_eq!(server.ask(&twice).status(), 400);
-    let two = list.clone().header("Authorization", &format!("Bearer {ALICE}, Bearer {BOB}"));
+    let two = list.header("Authorization", &format!("Bearer {ALICE}, Bearer {BOB}"));
     assert!([400, 401].contains(&server.ask(&two).status()));
     for path in [format!("/mcp?access_token={ALICE}"), format!("/sse?access_token={ALICE}")] {
         let request = Request::get(&path).header("Accept", "text/event-stream");
@@ -122,8 +122,10 @@ fn sm3_a_token_never_opens_what_the_policy_denies() {
     let server = with_tokens(&sandbox, &json!({}));
     let mut bob = server.modern();
     bob.set_token(Some(BOB));
-    bob.call("fs_write", json!({ "path": ".git/config", "content": "x" })).failure();
-    bob.call("fs_delete", json!({ "path": "b.txt" })).failure();
+    let protected = bob.call("fs_write", json!({ "path": ".git/config", "content": "x" })).failure();
+    assert!(protected.contains("denied"), "{protected}");
+    let asked = bob.call("fs_delete", json!({ "path": "b.txt" })).failure();
+    assert!(asked.contains("consent"), "{asked}");
     assert_eq!((sandbox.read(".git/config"), sandbox.read("b.txt")), ("[core]\n".to_owned(), "b\n".to_owned()));
 }
 
@@ -136,7 +138,8 @@ fn roles_of_a_token_reach_the_policy_and_principals_the_trail() {
     bob.set_token(Some(BOB));
     let write = json!({ "path": "docs/a.md", "content": "text\n" });
     std::fs::create_dir(sandbox.workspace().join("docs")).expect("a directory");
-    alice.call("fs_write", write.clone()).failure();
+    let refused = alice.call("fs_write", write.clone()).failure();
+    assert!(refused.contains("no rule allows it"), "{refused}");
     assert!(bob.call("fs_write", write).text().contains("docs/a.md"));
     let by = |name: &str, decision: &str| {
         let name = format!("token:{name}");

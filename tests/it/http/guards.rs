@@ -43,7 +43,7 @@ fn dr1_a_host_that_is_not_this_server_is_forbidden() {
     for broken in ["", "a b", "http://localhost", "localhost:port", "user@localhost"] {
         assert_eq!(server.ask(&list.clone().replace("Host", broken)).status(), 400, "{broken:?}");
     }
-    assert_eq!(server.ask(&list.clone().replace("Host", "localhost").header("Host", "localhost")).status(), 400, "two hosts");
+    assert_eq!(server.ask(&list.replace("Host", "localhost").header("Host", "localhost")).status(), 400, "two hosts");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn sh1_a_session_of_somebody_else_does_not_exist() {
     let unknown = list.clone().replace("Mcp-Session-Id", "0123456789abcdef0123456789abcdef");
     let session = alice.session().expect("a session").to_owned();
     for (what, foreign, missing) in [
-        ("POST", list.clone().bearer(BOB), unknown.bearer(BOB)),
+        ("POST", list.bearer(BOB), unknown.bearer(BOB)),
         (
             "GET",
             Request::get("/mcp").header("Accept", "text/event-stream").header("Mcp-Session-Id", &session).bearer(BOB),
@@ -46,7 +46,7 @@ fn sh1_an_event_stream_of_somebody_else_takes_no_messages() {
     let missing = server.ask(&Request::post("/messages?sessionId=0123456789abcdef0123456789abcdef").json(&ping).bearer(BOB));
     assert_eq!((foreign.status(), foreign.text()), (missing.status(), missing.text()));
     assert_eq!(foreign.status(), 404);
-    alice.request("ping", json!({})).result();
+    assert!(alice.request("ping", json!({})).result().is_object());
     recorded(&sandbox, "the attempt", |record| record["event"] == "refusal" && record["principal"] == "token:bob");
 }
 

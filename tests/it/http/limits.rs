@@ -20,7 +20,7 @@ fn rl1_a_body_over_the_limit_is_too_large_however_it_is_sent() {
     connection.send(&announced);
     assert_eq!(connection.head().status, 413, "only announced");
     let mut chunked = server.connect();
-    let head = call.clone().header("Transfer-Encoding", "chunked");
+    let head = call.header("Transfer-Encoding", "chunked");
     chunked.expect(&head);
     let bytes = head.head(chunked.host());
     chunked.write(&bytes).expect("the head");
@@ -107,7 +107,7 @@ fn a_caller_with_many_sessions_loses_the_one_idle_for_longest_and_nobody_elses()
     let server = with_tokens(&sandbox, &json!({ "http": { "limits": { "maxSessionsPerPrincipal": 3 } } }));
     let mut bob = server.modern();
     bob.set_token(Some(BOB));
-    bob.initialize(LEGACY, &json!({})).status();
+    assert_eq!(bob.initialize(LEGACY, &json!({})).status(), 200);
     let mut sessions: Vec<_> = (0..3).map(|_| server.legacy(LEGACY)).collect();
     assert_eq!(sessions[0].exchange("tools/list", json!({})).status(), 200);
     let mut fourth = server.legacy(LEGACY);

@@ -13,7 +13,7 @@ use support::{
     sandbox::Sandbox,
 };
 
-use super::{active_calls, open, trail, with_tokens, within};
+use super::{active_calls, assert_serves, open, trail, with_tokens, within};
 use crate::{SERVER, SLOW_PATTERN, slow_workspace};
 
 #[test]
@@ -36,10 +36,11 @@ fn figures_count_calls_decisions_refusals_and_the_process() {
     let server = with_tokens(&sandbox, &json!({}));
     let mut client = server.modern();
     for _ in 0..3 {
-        client.call("fs_read", json!({ "path": "a.txt" })).text();
+        assert!(client.call("fs_read", json!({ "path": "a.txt" })).text().contains("alpha"));
     }
-    client.call("fs_read", json!({ "path": "none.txt" })).failure();
-    client.call("fs_write", json!({ "path": ".git/config", "content": "x" })).failure();
+    for (tool, arguments) in [("fs_read", json!({ "path": "none.txt" })), ("fs_write", json!({ "path": ".git/config", "content": "x" }))] {
+        assert_eq!(client.call(tool, arguments).result()["isError"], true);
+    }
     let list = client.message("tools/list", json!({}));
     assert_eq!(server.ask(&list.without("Authorization")).status(), 401);
     let text = server.scrape();
@@ -73,8 +74,9 @@ fn a_client_can_not_make_up_names_of_figures() {
     let mut client = server.modern();
     let before = server.scrape().lines().count();
     for index in 0..50 {
-        client.exchange(&format!("made/up{index}"), json!({})).status();
-        client.exchange("tools/call", json!({ "name": format!("made_up_{index}"), "arguments": {} })).status();
+        assert_eq!(client.exchange(&format!("made/up{index}"), json!({})).status(), 404);
+        let unknown = client.exchange("tools/call", json!({ "name": format!("made_up_{index}"), "arguments": {} }));
+        assert_eq!(unknown.json()["error"]["code"], -32602, "{}", unknown.text());
     }
     let after = server.scrape();
     assert!(!after.contains("made"), "{after}");
@@ -125,7 +127,7 @@ fn logs_are_json_lines_when_asked_for_and_the_log_level_is_heard() {
     };
     let mut server = start("debug");
     // The file that is not there is worth a line at this level.
-    server.modern().call("fs_read", json!({ "path": "none" })).failure();
+    assert_eq!(server.modern().call("fs_read", json!({ "path": "none" })).result()["isError"], true);
     server.stop();
     let lines: Vec<Value> =
         server.errors().lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -134,7 +136,7 @@ fn logs_are_json_lines_when_asked_for_and_the_log_level_is_heard() {
         assert!(line["timestamp"].is_string() && line["level"].is_string() && line["target"].is_string(), "{line}");
     }
     let mut quiet = start("error");
-    quiet.modern().tool_names();
+    assert_serves(&quiet);
     quiet.stop();
     // Where it listens is said at every level: whoever started it waits for that.
     assert!(quiet.errors().lines().all(|line| line.contains("toolyard::started")), "{}", quiet.errors());

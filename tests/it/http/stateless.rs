@@ -122,12 +122,11 @@ fn h8_a_request_without_its_version_or_capabilities_is_invalid() {
     let sandbox = Sandbox::new();
     let server = open(&sandbox);
     let mut client = server.modern();
-    for missing in ["io.modelcontextprotocol/clientCapabilities"] {
-        let request = client.message("tools/list", json!({}));
-        let mut body: Value = serde_json::from_slice(request.body_bytes()).expect("JSON");
-        body["params"]["_meta"].as_object_mut().expect("an object").remove(missing);
-        assert_eq!(code(&server.ask(&request.json(&body))), (400, -32602), "{missing}");
-    }
+    let request = client.message("tools/list", json!({}));
+    let mut body: Value = serde_json::from_slice(request.body_bytes()).expect("JSON");
+    let meta = body["params"]["_meta"].as_object_mut().expect("an object");
+    assert!(meta.remove("io.modelcontextprotocol/clientCapabilities").is_some());
+    assert_eq!(code(&server.ask(&request.json(&body))), (400, -32602));
 }
 
 #[test]
@@ -187,7 +186,7 @@ fn h13_there_is_nothing_to_listen_for_where_nothing_changes() {
     let server = open(&sandbox);
     let mut client = server.modern();
     let declared = client.request("server/discover", json!({})).result()["capabilities"].clone();
-    assert_eq!(declared["tools"]["listChanged"].as_bool().unwrap_or(false), false);
+    assert_ne!(declared["tools"]["listChanged"], true, "{declared}");
     let response = client.exchange("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
     assert_eq!(code(&response), (404, -32601));
 }
