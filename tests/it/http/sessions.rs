@@ -66,8 +66,11 @@ fn a_client_that_goes_away_in_a_session_leaves_its_call_running_until_the_sessio
     let sandbox = slow_workspace();
     let server = open(&sandbox);
     let mut client = server.legacy(LEGACY);
-    drop(client.begin_call("fs_grep", json!({ "pattern": SLOW_PATTERN })));
+    let call = client.begin_call("fs_grep", json!({ "pattern": SLOW_PATTERN }));
     assert!(within(Duration::from_secs(5), || active_calls(&server) == 1), "the search did not start");
+    drop(call);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(active_calls(&server), 1, "the call ended with its connection");
     let ended = client.close();
     assert!(ended.status() < 300, "{}", ended.status());
     assert!(within(Duration::from_secs(2), || active_calls(&server) == 0), "the search outlives its session");
