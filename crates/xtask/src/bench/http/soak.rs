@@ -173,7 +173,7 @@ impl Lane {
     }
 
     async fn stranger(&mut self) -> Result<()> {
-        let stranger = Target { token: Some("nobody gave me this".into()), ..self.target.clone() };
+        let stranger = Target { token: Some("nobody-gave-me-this".into()), ..self.target.clone() };
         let message = stranger.ask("tools/list", json!({}));
         self.exchange(&stranger.message(&message, None), |answer| answer.status == 401).await
     }
