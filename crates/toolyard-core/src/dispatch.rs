@@ -3,6 +3,8 @@
 //! Look up, parse, name the accesses, ask the policy and then the user, write the intent, run
 //! with deadline, cancellation and panic isolation, write the outcome.
 
+mod turns;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -16,7 +18,6 @@ use std::{
 
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 use toolyard_policy::{Access, Call, Decision, Effect, Outcome, Policy, RolePolicies, Verdict};
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
     input,
     tool::{DynTool, ParsedCall},
 };
+pub(crate) use turns::Turn;
+use turns::Turns;
 
 /// How long a stopped call may take to notice; what it did is then known for the audit trail.
 const STOP_GRACE: Duration = Duration::from_millis(250);
@@ -42,7 +45,7 @@ pub struct Dispatcher {
     observer: Arc<dyn Observer>,
     limits: Arc<Limits>,
     sealer: Arc<Sealer>,
-    running: Arc<Semaphore>,
+    turns: Turns,
     calls: AtomicU64,
 }
 
@@ -175,7 +178,7 @@ impl DispatcherBuilder {
             policies: self.policies,
             audit: self.audit,
             observer: self.observer,
-            running: Arc::new(Semaphore::new(self.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            turns: Turns::new(&self.limits),
             limits: Arc::new(self.limits),
             sealer,
             calls: AtomicU64::new(1),
@@ -466,13 +469,7 @@ impl OneCall<'_> {
         let deadline = Instant::now() + timeout;
         let stop = RaiseOnDrop(Stop::at(deadline));
         let work = async {
-            let permit = match Arc::clone(&dispatcher.running).try_acquire_owned() {
-                Ok(permit) => permit,
-                Err(_) => Arc::clone(&dispatcher.running)
-                    .acquire_owned()
-                    .await
-                    .map_err(|closed| ToolError::internal("the server is closing").with_source(closed))?,
-            };
+            let turn = dispatcher.turns.take(cx.principal.name()).await?;
             let granted = Granted {
                 context: cx,
                 definition,
@@ -482,7 +479,7 @@ impl OneCall<'_> {
                 sealer: &dispatcher.sealer,
                 stop: &stop.0,
                 consented,
-                permit: &Arc::new(permit),
+                turn: &Arc::new(turn),
             };
             parsed.run(granted).await
         };

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use toolyard_policy::{Access, Effect, Policy, Resource, Selector, WalkFilter};
 
-use crate::{Budget, Context, Limits, SealError, Sealer, Stop, ToolDefinition, ToolError};
+use crate::{Budget, Context, Limits, SealError, Sealer, Stop, ToolDefinition, ToolError, dispatch::Turn};
 
 /// How long a cursor can be used.
 const CURSOR_TTL_MILLIS: u64 = 30 * 60 * 1000;
@@ -23,7 +22,7 @@ pub struct Granted<'a> {
     /// The ask rule the user has consented to.
     pub(crate) consented: Option<&'a Arc<str>>,
     /// The place among the calls that run at once.
-    pub(crate) permit: &'a Arc<OwnedSemaphorePermit>,
+    pub(crate) turn: &'a Arc<Turn>,
 }
 
 impl Granted<'_> {
@@ -115,9 +114,9 @@ impl Granted<'_> {
     {
         let stop = self.stop.clone();
         // Work that outlives its call keeps its place, or stuck work would pile up without bound.
-        let permit = Arc::clone(self.permit);
+        let turn = Arc::clone(self.turn);
         let work = move || {
-            let _permit = permit;
+            let _turn = turn;
             work(&stop)
         };
         match tokio::task::spawn_blocking(work).await {

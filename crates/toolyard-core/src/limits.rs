@@ -11,6 +11,9 @@ pub struct Limits {
     pub tool_timeouts: BTreeMap<String, Duration>,
     /// Calls that run at once; others wait within their own deadline; default 64.
     pub concurrency: usize,
+    /// Calls of one caller that run at once, where there are several callers; by default one may
+    /// have all of `concurrency`.
+    pub concurrency_per_principal: Option<usize>,
     /// Largest arguments of one call, in bytes of their strings; default 16 MiB.
     pub max_input_bytes: usize,
     /// Budget of an answer when the call names none, in tokens; default 6,000.
@@ -25,6 +28,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(300),
             tool_timeouts: BTreeMap::new(),
             concurrency: 64,
+            concurrency_per_principal: None,
             max_input_bytes: 16 << 20,
             default_tokens: 6_000,
             max_tokens: 20_000,

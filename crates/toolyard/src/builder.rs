@@ -87,6 +87,7 @@ pub struct Builder {
     observer: Option<Arc<dyn Observer>>,
     #[cfg(feature = "http")]
     metrics: Option<toolyard_http::Metrics>,
+    many_callers: bool,
     tools: Toolset,
 }
 
@@ -125,6 +126,7 @@ impl Toolyard {
             observer: None,
             #[cfg(feature = "http")]
             metrics: None,
+            many_callers: false,
             tools: Toolset::new(),
         }
     }
@@ -306,6 +308,12 @@ impl Builder {
         self
     }
 
+    /// Lets no caller run more than a quarter of the calls that run at once; for servers with many.
+    pub const fn many_callers(mut self) -> Self {
+        self.many_callers = true;
+        self
+    }
+
     /// Adds tools behind the built-in ones.
     pub fn tools(mut self, tools: Toolset) -> Self {
         self.tools = self.tools.merge(tools);
@@ -327,7 +335,12 @@ impl Builder {
         let tool_names = tools.definitions().map(|definition| definition.name).collect();
         #[cfg(feature = "http")]
         let sink = self.metrics.as_ref().map_or(Arc::clone(&sink), |metrics| metrics.audited(sink));
-        let mut dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(self.settings.limits);
+        let mut limits = self.settings.limits;
+        if self.many_callers {
+            // So that one caller's slow calls leave places to the others.
+            limits.concurrency_per_principal = Some((limits.concurrency / 4).max(1));
+        }
+        let mut dispatcher = Dispatcher::builder(tools, policy).audit(sink).limits(limits);
         if let Some(observer) = self.observer {
             dispatcher = dispatcher.observer(observer);
         }

@@ -87,7 +87,7 @@ pub(super) fn refuse_lone_options(args: &HttpArgs) -> Result<(), Failure> {
 pub(super) fn run(listen: Listen, builder: Builder, args: &ServeArgs) -> Result<Outcome, Failure> {
     let settings = overridden(builder.http().clone(), &args.http)?;
     let metrics = Metrics::new();
-    let yard = setup::finish(builder.metrics(&metrics))?;
+    let yard = setup::finish(builder.metrics(&metrics).many_callers())?;
     let (config, credential) = secured(listen, settings, args.http.unauthenticated_loopback, &yard)?;
     let json = logging::format(&args.log, &environment::variable)? == LogFormat::Json;
     let runtime = runtime(&yard).context("the runtime can't be started")?;
