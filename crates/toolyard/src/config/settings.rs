@@ -229,6 +229,7 @@ fn resolve_limits(config: LimitsConfig) -> Result<Limits, ConfigError> {
         timeout: within(timeout_seconds, 1, 86_400, "limits.timeoutSeconds")?.map_or(default.timeout, Duration::from_secs),
         tool_timeouts,
         concurrency: as_size(within(concurrency, 1, 1024, "limits.concurrency")?, default.concurrency),
+        concurrency_per_principal: default.concurrency_per_principal,
         max_input_bytes: as_size(within(max_input_bytes, 1024, 16 << 20, "limits.maxInputBytes")?, default.max_input_bytes),
         default_tokens: u32::try_from(default_tokens).unwrap_or(u32::MAX),
         max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
