@@ -80,7 +80,11 @@ fn form_of(host: Host) -> Option<Form> {
 }
 
 fn arguments(server: &ServerArgs, current: &Path, folder: Option<&str>) -> Result<Vec<String>, Failure> {
+    // Neither the configuration nor the environment may turn what a host starts into an HTTP server.
     let mut all = vec!["serve".to_owned()];
+    if cfg!(feature = "http") {
+        all.push("--stdio".to_owned());
+    }
     for directory in &server.workspace {
         all.extend(["--workspace".to_owned(), absolute(current, directory)?]);
     }
@@ -199,6 +203,8 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
     use super::{Failure, Host, Outcome, Registration, command_line, entry, form_of, write_all};
+    #[cfg(feature = "http")]
+    use super::{ServerArgs, arguments};
 
     fn registration() -> Registration {
         Registration { command: "toolyard".into(), arguments: vec!["serve".into(), "--workspace".into(), "/a b".into()] }
@@ -247,6 +253,13 @@ mod tests {
         write(project.path()).expect("written");
         assert!(project.path().join(".mcp.json").is_symlink());
         assert!(fs::read_to_string(&real).expect("a file").contains("toolyard"));
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn what_a_host_starts_serves_stdio_whatever_the_environment_says() {
+        let started = arguments(&ServerArgs { read_only: true, ..ServerArgs::default() }, Path::new("/project"), Some("${folder}"));
+        assert_eq!(started.ok(), Some(["serve", "--stdio", "--workspace", "${folder}", "--read-only"].map(str::to_owned).to_vec()));
     }
 
     #[test]
