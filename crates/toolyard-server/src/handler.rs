@@ -85,7 +85,7 @@ impl Server {
         match &self.callers {
             Callers::Fixed(principal) => Ok(principal.clone()),
             #[cfg(feature = "http")]
-            Callers::OfRequest(principal, _) => Ok(principal.clone()),
+            Callers::Named(principal, _) => Ok(principal.clone()),
             #[cfg(feature = "http")]
             Callers::PerRequest => crate::http::caller(context).ok_or_else(|| {
                 tracing::error!("a request came without its caller; the transport has to name one");
@@ -100,9 +100,9 @@ impl Server {
         match &self.callers {
             Callers::Fixed(_) => context.id.to_string(),
             #[cfg(feature = "http")]
-            Callers::OfRequest(_, Some(name)) => format!("{name}/{}", context.id),
+            Callers::Named(_, Some(name)) => format!("{name}/{}", context.id),
             #[cfg(feature = "http")]
-            Callers::OfRequest(_, None) => context.id.to_string(),
+            Callers::Named(_, None) => context.id.to_string(),
             #[cfg(feature = "http")]
             Callers::PerRequest => crate::http::request_name(context),
         }

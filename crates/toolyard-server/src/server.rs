@@ -30,9 +30,9 @@ pub(crate) enum Callers {
     /// The transport names the caller of each request.
     #[cfg(feature = "http")]
     PerRequest,
-    /// There is one request, and this is what the transport calls it.
+    /// The same, and this is what the transport calls the request or the stream.
     #[cfg(feature = "http")]
-    OfRequest(Principal, Option<Arc<str>>),
+    Named(Principal, Option<Arc<str>>),
 }
 
 /// What ends the work for a connection before its own end.

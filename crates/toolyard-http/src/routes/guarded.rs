@@ -85,7 +85,7 @@ impl App {
         if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
             return self.challenge(&refusal, Some(&grant), head.uri.path(), id);
         }
-        streams.open(grant.principal, self.limits())
+        streams.open(grant.principal, id.as_str().into(), self.limits())
     }
 
     /// `POST /messages`.

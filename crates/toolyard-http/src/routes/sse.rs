@@ -63,8 +63,9 @@ impl Streams {
         }
     }
 
-    /// Opens a stream, whose first event says where to post.
-    pub(crate) fn open(self: &Arc<Self>, principal: Principal, limits: &HttpLimits) -> Reply {
+    /// Opens a stream, whose first event says where to post; its calls are recorded under the id
+    /// of the request.
+    pub(crate) fn open(self: &Arc<Self>, principal: Principal, request: Arc<str>, limits: &HttpLimits) -> Reply {
         let Some(id) = fresh_handle() else { return reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, "no randomness") };
         let name: Box<str> = principal.name().into();
         let mut open = self.lock();
@@ -76,7 +77,7 @@ impl Streams {
             return reply::retry_after(reply::refuse(StatusCode::TOO_MANY_REQUESTS, "too many streams"), 5);
         }
         *count += 1;
-        let (session, messages) = self.server.message_session(principal);
+        let (session, messages) = self.server.message_session(principal, request);
         open.sessions.insert(id.clone(), session);
         drop(open);
         let endpoint = Bytes::from(format!("event: endpoint\ndata: {}/messages?sessionId={id}\n\n", self.prefix));

@@ -73,7 +73,7 @@ impl Direct {
         context.meta = meta;
         // A client that goes away drops this future, but what its call did is still found out.
         let _cancel = context.ct.clone().drop_guard();
-        let server = Server { callers: Callers::OfRequest(caller.principal.clone(), caller.request.clone()), ..self.server.clone() };
+        let server = Server { callers: Callers::Named(caller.principal.clone(), caller.request.clone()), ..self.server.clone() };
         let mut call = Box::pin(async move { server.call_tool(params, context).await });
         let result = match futures::poll!(&mut call) {
             Poll::Ready(result) => result,

@@ -77,13 +77,14 @@ struct Shared {
 }
 
 impl Server {
-    /// Begins a session of the versions up to 2025-11-25 for this caller.
-    pub fn message_session(&self, principal: Principal) -> (MessageSession, MessageStream) {
+    /// Begins a session of the versions up to 2025-11-25 for this caller; `name` is what the
+    /// transport calls the request that opened it, for the audit trail.
+    pub fn message_session(&self, principal: Principal, name: Arc<str>) -> (MessageSession, MessageStream) {
         let calls = CancellationToken::new();
         let gate = Arc::new(Gate::new(MAX_REQUESTS, MAX_BYTES));
         let outbox = Arc::new(Outbox::new(Arc::clone(&gate), FULL));
         let posts = Arc::new(Posts::default());
-        let handler = Self { callers: Callers::Fixed(principal.clone()), ends: Ends::default(), ..self.clone() };
+        let handler = Self { callers: Callers::Named(principal.clone(), Some(name)), ends: Ends::default(), ..self.clone() };
         let source = Arrivals(Arc::clone(&posts));
         let transport =
             StreamTransport::new(source, Reader::handshake_only(), Arc::clone(&outbox), Arc::clone(&gate), CancellationToken::new());

@@ -9,6 +9,10 @@ use memchr::{memchr2, memmem};
 /// Deeper messages are refused before anything recursive reads them.
 const MAX_DEPTH: usize = 100;
 
+/// Messages of more values are refused: read, a value can take a hundred times the room of its
+/// spelling, so that a body of a few megabytes could take a gigabyte.
+const MAX_VALUES: usize = 20_000;
+
 /// Longer ids are refused: they are written into the audit trail.
 const MAX_ID: usize = 256;
 
@@ -91,7 +95,7 @@ impl Peek<'_> {
 /// Looks into the body of a request.
 pub fn peek(body: &[u8]) -> Peek<'_> {
     let mut found = Found::default();
-    let whole = Scan { body, at: 0 }.message(&mut found).is_some();
+    let whole = Scan { body, at: 0, left: MAX_VALUES }.message(&mut found).is_some();
     let Found { id, method, tool, stateless, .. } = found;
     let kind = match (whole, found.is_reply, method, id) {
         (true, false, Some("tools/call"), Some(_)) if tool.is_none() => PeekKind::Malformed,
@@ -125,6 +129,8 @@ impl Found<'_> {
 struct Scan<'a> {
     body: &'a [u8],
     at: usize,
+    /// How many more values there may be.
+    left: usize,
 }
 
 /// Every step gives `None` for what it does not understand.
@@ -201,6 +207,7 @@ impl<'a> Scan<'a> {
         }
         loop {
             self.space();
+            self.left = self.left.checked_sub(1)?;
             let key = plain(self.string()?)?.as_bytes();
             self.space();
             self.expect(b':')?;
@@ -246,7 +253,8 @@ impl<'a> Scan<'a> {
     fn nested(&mut self) -> Option<()> {
         let mut depth = 0;
         loop {
-            match self.peek()? {
+            let byte = self.peek()?;
+            match byte {
                 b'"' => {
                     self.string()?;
                     continue;
@@ -254,6 +262,10 @@ impl<'a> Scan<'a> {
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => depth -= 1,
                 _ => {}
+            }
+            // What opens has a first value, what separates another one.
+            if let b'{' | b'[' | b',' = byte {
+                self.left = self.left.checked_sub(1)?;
             }
             self.at += 1;
             match depth {

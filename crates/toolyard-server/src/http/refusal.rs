@@ -47,7 +47,11 @@ impl Refusal {
     }
 
     pub(super) const fn bad_parameters() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, INVALID_PARAMS, "the parameters can't be read")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            INVALID_PARAMS,
+            "the parameters can't be read; check their JSON, and send no more than 20,000 values",
+        )
     }
 
     pub(super) const fn bad_cursor() -> Self {

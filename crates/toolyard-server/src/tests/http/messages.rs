@@ -18,7 +18,7 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        let (session, stream) = server(ApprovalFallback::Deny).message_session(Principal::named("a"));
+        let (session, stream) = server(ApprovalFallback::Deny).message_session(Principal::named("a"), "r1".into());
         Self { session, stream }
     }
 
@@ -94,7 +94,7 @@ async fn dropping_the_stream_ends_the_session_and_stops_its_calls() {
     let (watch, mut says) = Watch::new();
     let recorder = Recorder::default();
     let server = recorded(ApprovalFallback::Deny, Toolset::new().with(watch), &recorder);
-    let (session, stream) = server.message_session(Principal::named("a"));
+    let (session, stream) = server.message_session(Principal::named("a"), "r1".into());
     let mut client = Client { session, stream };
     client.ask(&initialize("2025-06-18", json!({}))).await;
     assert_eq!(client.push(&call(1, "demo_watch", json!({}))), Ok(()));
@@ -104,6 +104,7 @@ async fn dropping_the_stream_ends_the_session_and_stops_its_calls() {
     assert_eq!(says.recv().await, Some("stopped"));
     assert_eq!(session.push(call(2, "demo_watch", json!({})).to_string().into()), Err(PushError::Closed));
     assert_eq!(recorder.outcome().await, "cancelled");
+    assert_eq!(recorder.requests(), ["a r1/1"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The endpoint without a network: requests in, responses out.
 
+#[cfg(target_os = "linux")]
+mod bombs;
 mod callers;
 mod ends;
 mod messages;

@@ -100,6 +100,27 @@ fn deep_nesting_is_malformed_and_costs_no_stack() {
 }
 
 #[test]
+fn more_values_than_a_message_may_hold_are_malformed() {
+    let with = |params: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{params}}}"#);
+    for (element, most) in [("0", 19_000), ("[]", 9_500), (r#"{"":0}"#, 9_500), (r#""[{,""#, 19_000)] {
+        let list = |count: usize| with(&format!("[{}]", vec![element; count].join(",")));
+        assert_eq!(peek(list(most).as_bytes()).kind, PeekKind::Request, "{element}");
+        assert_eq!(peek(list(2 * most + 4_000).as_bytes()).kind, PeekKind::Malformed, "{element}");
+    }
+    let members = |count: usize| (0..count).map(|key| format!(r#""{key}":0"#)).collect::<Vec<_>>().join(",");
+    assert_eq!(peek(with(&format!("{{{}}}", members(19_000))).as_bytes()).kind, PeekKind::Request);
+    assert_eq!(peek(with(&format!("{{{}}}", members(21_000))).as_bytes()).kind, PeekKind::Malformed);
+    let beside = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x",{}}}"#, members(21_000));
+    assert_eq!(peek(beside.as_bytes()).kind, PeekKind::Malformed);
+}
+
+#[test]
+fn a_long_string_is_one_value() {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":["{}"]}}"#, "[{,:".repeat(1_000_000));
+    assert_eq!(peek(body.as_bytes()).kind, PeekKind::Request);
+}
+
+#[test]
 fn an_id_is_no_place_for_a_letter() {
     let with = |length: usize| format!(r#"{{"jsonrpc":"2.0","method":"ping","id":"{}"}}"#, "x".repeat(length));
     assert_eq!(peek(with(200).as_bytes()).kind, PeekKind::Request);
