@@ -33,8 +33,11 @@ const MAX_REQUESTS: usize = 256;
 /// Messages that may wait for a client to read them from one stream ...
 const STREAM: usize = 64;
 
-/// ... of which so many are kept for more important ones than progress.
+/// ... of which so many are kept for more important ones than progress ...
 const RESERVED: usize = 8;
+
+/// ... and the last one for the answer, which is never dropped.
+const ANSWER: usize = 1;
 
 /// Messages that belong to no request wait for a client that does not listen yet.
 const HELD: usize = 16;
@@ -181,7 +184,10 @@ impl Session {
             JsonRpcMessage::Request(request) => match request.request.extensions().get::<OriginatingRequestId>() {
                 Some(OriginatingRequestId(origin)) => {
                     let origin = origin.clone();
-                    wires.questions.insert(request.id.clone(), origin.clone());
+                    // It goes with its request; for one that is gone already it would stay.
+                    if wires.requests.contains_key(&origin) {
+                        wires.questions.insert(request.id.clone(), origin.clone());
+                    }
                     wires.send_on(&origin, message);
                 }
                 None => wires.broadcast(message),
@@ -245,7 +251,7 @@ impl Wires {
     fn send_on(&mut self, id: &RequestId, message: ServerJsonRpcMessage) {
         match self.requests.get(id) {
             Some(sender) if !sender.is_closed() => {
-                if sender.try_send(ServerSseMessage::from_message(message)).is_err() {
+                if sender.capacity() <= ANSWER || sender.try_send(ServerSseMessage::from_message(message)).is_err() {
                     tracing::warn!("a message found no room on its stream");
                 }
             }
@@ -311,5 +317,63 @@ impl Transport<RoleServer> for SessionTransport {
 
     fn close(&mut self) -> impl Future<Output = Result<(), io::Error>> + Send {
         ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::ServerRequest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn session() -> Session {
+        Session::new("s".into(), "a".into())
+    }
+
+    fn ask(session: &Session) -> Receiver {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": {"progressToken": "p"}}});
+        session.request(serde_json::from_value(request).expect("it is a request")).expect("the session takes it")
+    }
+
+    /// A question that belongs to request 1.
+    fn question(id: i64) -> ServerJsonRpcMessage {
+        let mut request: ServerRequest = serde_json::from_value(json!({"method": "roots/list"})).expect("it is a request");
+        request.extensions_mut().insert(OriginatingRequestId(RequestId::Number(1)));
+        ServerJsonRpcMessage::request(request, RequestId::Number(id))
+    }
+
+    fn message(value: Value) -> ServerJsonRpcMessage {
+        serde_json::from_value(value).expect("it is a message of a server")
+    }
+
+    fn progress() -> ServerJsonRpcMessage {
+        message(json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "p", "progress": 1.0}}))
+    }
+
+    #[test]
+    fn the_answer_finds_room_on_a_stream_that_nobody_reads() {
+        let session = session();
+        let mut stream = ask(&session);
+        for id in 0..200 {
+            session.deliver(progress());
+            session.deliver(question(id));
+        }
+        session.deliver(message(json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": []}})));
+        let received: Vec<_> = std::iter::from_fn(|| stream.try_recv().ok()).filter_map(|event| event.message).collect();
+        assert_eq!(received.len(), STREAM);
+        let last = serde_json::to_value(received.last()).expect("it is JSON");
+        assert_eq!((&last["id"], &last["result"]["tools"]), (&json!(1), &json!([])));
+    }
+
+    #[test]
+    fn questions_are_forgotten_with_their_request_and_not_kept_for_one_that_is_gone() {
+        let session = session();
+        let _stream = ask(&session);
+        session.deliver(question(2));
+        assert_eq!(session.lock().questions.len(), 1);
+        session.deliver(message(json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": []}})));
+        session.deliver(question(3));
+        assert_eq!(session.lock().questions.len(), 0);
     }
 }
