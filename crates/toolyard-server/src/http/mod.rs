@@ -43,7 +43,8 @@ pub struct RequestName(pub Arc<str>);
 pub struct HttpOptions {
     /// How often a comment is sent on a silent stream; 15 s by default.
     pub keep_alive: Duration,
-    /// Sessions of the handshake era at once; 1,000 by default.
+    /// Sessions of the handshake era at once; for one more, an idle one of the caller with the most
+    /// is closed. 1,000 by default.
     pub max_sessions: usize,
     /// Those of one caller; the one idle for longest is closed for a new one. 32 by default.
     pub max_sessions_per_principal: usize,

@@ -29,7 +29,7 @@ use super::{
     peek::{Peek, PeekKind, peek},
     refusal::{Refusal, replace},
     session::{Session, Turned},
-    sessions::{CALLER, Caller, NoRoom, Sessions},
+    sessions::{CALLER, Caller, Sessions},
     streams::{Listening, Streams},
 };
 use crate::{
@@ -219,6 +219,8 @@ impl HttpService {
             (_, Some(Turned::Gone)) => Refusal::session_not_found(),
             (_, Some(Turned::DuplicateId)) => Refusal::duplicate_id(),
             (_, Some(Turned::Busy)) => Refusal::too_many_requests("too many requests of this session are under way"),
+            (_, Some(Turned::TooMany)) => Refusal::too_many_requests("too many sessions are open and busy; end one first"),
+            (_, Some(Turned::Full)) => Refusal::unavailable("the server has no room for another session"),
             (StatusCode::NOT_FOUND, None) => Refusal::session_not_found(),
             (StatusCode::METHOD_NOT_ALLOWED, None) => Refusal::method("POST"),
             (StatusCode::NOT_ACCEPTABLE, None) => Refusal::not_acceptable(),
@@ -240,12 +242,8 @@ impl HttpService {
     fn opening(&self, principal: &Principal) -> Result<Opening<'_>, Refusal> {
         self.while_open()?;
         let sessions = &self.shared.sessions;
-        match sessions.open(principal) {
-            Ok(session) => Ok(Opening { sessions, session, kept: AtomicBool::new(false) }),
-            Err(NoRoom::Caller) => Err(Refusal::too_many_requests("too many sessions are open and busy; end one first")),
-            Err(NoRoom::All) => Err(Refusal::unavailable("the server has no room for another session")),
-            Err(NoRoom::Random) => Err(Refusal::internal()),
-        }
+        let session = sessions.prepare(principal).ok_or_else(Refusal::internal)?;
+        Ok(Opening { sessions, session, kept: AtomicBool::new(false) })
     }
 
     fn while_open(&self) -> Result<(), Refusal> {
@@ -261,7 +259,7 @@ impl fmt::Debug for HttpService {
 
 /// A session that is given up again unless its `initialize` succeeds.
 struct Opening<'a> {
-    sessions: &'a Sessions,
+    sessions: &'a Arc<Sessions>,
     session: Arc<Session>,
     kept: AtomicBool,
 }
@@ -269,6 +267,7 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn keep(&self) {
         self.kept.store(true, Ordering::Relaxed);
+        self.sessions.sweep_from_now_on();
     }
 }
 

@@ -79,6 +79,10 @@ pub(super) enum Turned {
     DuplicateId,
     #[error("too many requests of the session are under way")]
     Busy,
+    #[error("the caller has as many sessions as one may have, and all are busy")]
+    TooMany,
+    #[error("there is no room for another session")]
+    Full,
 }
 
 impl Session {

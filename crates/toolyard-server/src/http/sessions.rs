@@ -1,12 +1,13 @@
 //! All sessions of the handshake era: who owns which, how many there may be, and when idle ones end.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::Stream;
@@ -57,17 +58,6 @@ impl Caller {
     }
 }
 
-/// No session can be opened now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoRoom {
-    /// The caller has as many as one may have, and all are busy.
-    Caller,
-    /// There are as many as there may be.
-    All,
-    /// The system gives no random bytes for an id.
-    Random,
-}
-
 pub(super) struct Sessions {
     open: Mutex<HashMap<SessionId, Arc<Session>>>,
     options: HttpOptions,
@@ -90,29 +80,55 @@ impl Sessions {
         self.lock().len()
     }
 
-    /// Makes room for a session of this caller and takes it.
-    pub(super) fn open(self: &Arc<Self>, principal: &Principal) -> Result<Arc<Session>, NoRoom> {
-        let id = super::fresh_handle().ok_or(NoRoom::Random)?;
-        let session = Arc::new(Session::new(id.into(), principal.name().into()));
+    /// A session of this caller that has no place yet; `None` when the system gives no random bytes.
+    pub(super) fn prepare(&self, principal: &Principal) -> Option<Arc<Session>> {
+        Some(Arc::new(Session::new(super::fresh_handle()?.into(), principal.name().into())))
+    }
+
+    /// Makes room for a session and gives it its place.
+    fn open(&self, session: &Arc<Session>) -> Result<(), Turned> {
         let evicted = {
             let mut open = self.lock();
-            let owned = open.values().filter(|session| *session.owner == *principal.name());
-            let is_full = open.len() >= self.options.max_sessions;
-            let mut evicted = None;
-            if is_full || owned.clone().count() >= self.options.max_sessions_per_principal {
-                let idle = owned.filter_map(|session| session.idle_since().map(|since| (since, Arc::clone(session))));
-                let (_, longest) = idle.min_by_key(|(since, _)| *since).ok_or(if is_full { NoRoom::All } else { NoRoom::Caller })?;
-                evicted = open.remove(&longest.id);
-            }
-            open.insert(Arc::clone(&session.id), Arc::clone(&session));
+            let evicted = self.in_the_way(&open, &session.owner)?.and_then(|id| open.remove(&id));
+            open.insert(Arc::clone(&session.id), Arc::clone(session));
             evicted
         };
         if let Some(evicted) = evicted {
-            tracing::debug!("a session was closed for a new one of the same caller");
+            tracing::debug!("an idle session was closed for a new one");
             self.finish(&evicted);
         }
-        self.sweep_from_now_on();
-        Ok(session)
+        Ok(())
+    }
+
+    /// The session that has to go for another one of this caller: his own that was idle for
+    /// longest, or else that of the caller with the most, so that a few can't keep all others out.
+    fn in_the_way(&self, open: &HashMap<SessionId, Arc<Session>>, owner: &str) -> Result<Option<SessionId>, Turned> {
+        let owned = open.values().filter(|session| *session.owner == *owner).count();
+        let has_his_share = owned >= self.options.max_sessions_per_principal;
+        if !has_his_share && open.len() < self.options.max_sessions {
+            return Ok(None);
+        }
+        let mut holders: HashMap<&str, Holder<'_>> = HashMap::new();
+        for session in open.values() {
+            let holder = holders.entry(&session.owner).or_default();
+            holder.sessions += 1;
+            if let Some(since) = session.idle_since()
+                && holder.idle.is_none_or(|(longest, _)| since < longest)
+            {
+                holder.idle = Some((since, &session.id));
+            }
+        }
+        if let Some((_, id)) = holders.get(owner).and_then(|own| own.idle) {
+            return Ok(Some(Arc::clone(id)));
+        }
+        if has_his_share {
+            return Err(Turned::TooMany);
+        }
+        // Whoever has no more than this caller keeps what he has.
+        let others = holders.values().filter(|holder| holder.sessions > owned);
+        let idle = others.filter_map(|holder| holder.idle.map(|(since, id)| (holder.sessions, Reverse(since), id)));
+        let (_, _, id) = idle.max_by_key(|(sessions, since, _)| (*sessions, *since)).ok_or(Turned::Full)?;
+        Ok(Some(Arc::clone(id)))
     }
 
     /// Forgets a session that nobody has heard of.
@@ -171,7 +187,7 @@ impl Sessions {
     }
 
     /// Idle sessions are ended by one task, which lives as long as there are sessions.
-    fn sweep_from_now_on(self: &Arc<Self>) {
+    pub(super) fn sweep_from_now_on(self: &Arc<Self>) {
         if self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -193,6 +209,14 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one caller has.
+#[derive(Default)]
+struct Holder<'a> {
+    sessions: usize,
+    /// The session that was idle for longest, and since when.
+    idle: Option<(Instant, &'a SessionId)>,
 }
 
 /// Ends what has been idle for too long; says whether to look again.
@@ -218,9 +242,12 @@ impl SessionManager for Sessions {
     type Error = Turned;
     type Transport = SessionTransport;
 
+    /// Called by the SDK when it has read an `initialize` and checked its headers; nobody's session
+    /// goes for one that is malformed.
     async fn create_session(&self) -> Result<(SessionId, SessionTransport), Turned> {
         let opening = CALLER.try_with(|caller| caller.opening.clone()).ok().flatten();
         let session = opening.ok_or_else(|| Caller::turned(Turned::Gone))?;
+        self.open(&session).map_err(Caller::turned)?;
         Ok((Arc::clone(&session.id), SessionTransport { session }))
     }
 

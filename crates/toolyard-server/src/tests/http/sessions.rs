@@ -180,11 +180,43 @@ async fn busy_sessions_are_not_replaced() {
     let begin = || initialize("2025-11-25", json!({})).to_string();
     let full = endpoint.post("a", &[], begin()).await;
     assert_eq!((full.error(), full.header("retry-after")), ((429, -32603), "2"));
-    let _other = endpoint.session("b").await;
+    let other = endpoint.session("b").await;
+    let _other = other.open(Method::POST, &call(1, "demo_wait", json!({})).to_string()).await;
     let full = endpoint.post("c", &[], begin()).await;
     assert_eq!((full.error(), full.header("retry-after")), ((503, -32603), "2"));
     drop(listening);
     assert_eq!(endpoint.post("a", &[], begin()).await.status, 200);
+}
+
+#[tokio::test]
+async fn callers_with_many_sessions_make_room_for_those_with_fewer() {
+    let options = HttpOptions { max_sessions_per_principal: 3, max_sessions: 5, ..HttpOptions::default() };
+    let endpoint = Endpoint::with(&options);
+    let few = [endpoint.session("b").await, endpoint.session("b").await];
+    let many = [endpoint.session("a").await, endpoint.session("a").await, endpoint.session("a").await];
+    assert_eq!(many[0].post(&echo(1)).await.status, 200);
+    let newcomer = endpoint.session("c").await;
+    assert_eq!(many[1].post(&echo(1)).await.error(), (404, -32001));
+    for session in [&few[0], &few[1], &many[0], &many[2], &newcomer] {
+        assert_eq!(session.post(&echo(1)).await.status, 200);
+    }
+    // Everybody else has more, but an own session goes first.
+    let again = endpoint.session("c").await;
+    assert_eq!(newcomer.post(&echo(1)).await.error(), (404, -32001));
+    assert_eq!(again.post(&echo(1)).await.status, 200);
+    assert_eq!(endpoint.service.sessions(), 5);
+}
+
+#[tokio::test]
+async fn nobody_s_session_goes_for_an_initialize_that_fails() {
+    let options = HttpOptions { max_sessions_per_principal: 1, ..HttpOptions::default() };
+    let endpoint = Endpoint::with(&options);
+    let session = endpoint.session("a").await;
+    let malformed = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": 7}});
+    assert_eq!(endpoint.post("a", &[], malformed.to_string()).await.status, 400);
+    let begin = initialize("2025-11-25", json!({})).to_string();
+    assert_eq!(endpoint.post("a", &[("mcp-protocol-version", "2025-06-18")], begin).await.status, 400);
+    assert_eq!(session.post(&echo(1)).await.status, 200);
 }
 
 #[tokio::test]
