@@ -7,7 +7,10 @@ use toolyard_core::ApprovalFallback;
 use toolyard_http::{HttpConfig, Metrics, StaticToken, hash_token};
 use toolyard_policy::PolicySpec;
 
-use super::{Builder, Toolyard, names::unknown_name};
+use super::{
+    Builder, Toolyard,
+    names::{roles_of, unknown_name},
+};
 use crate::token::{self, TokenFileError};
 
 impl Toolyard {
@@ -62,11 +65,44 @@ impl Builder {
                 );
             }
         }
-        let rules = || spec.deny.iter().chain(&spec.ask).chain(&spec.allow);
+        warnings.extend(self.idle_roles(spec));
+        warnings.extend(self.roles_of_nobody(spec));
+        warnings
+    }
+
+    /// Roles that callers are given and that no rule names.
+    fn idle_roles(&self, spec: &PolicySpec) -> Vec<String> {
+        let named: BTreeSet<&str> = roles_of(spec).map(|(_, role)| role).collect();
+        let idle = |place: String, role: &str| {
+            (!named.contains(role)).then(|| format!("{place}: no rule names the role `{role}`, so it opens nothing"))
+        };
+        let http = self.settings.http();
+        let mut warnings = Vec::new();
         for (i, token) in http.tokens.iter().enumerate() {
-            let idle = token.roles.iter().filter(|role| !rules().any(|rule| rule.roles.iter().any(|named| **named == ***role)));
-            warnings.extend(idle.map(|role| format!("http.tokens[{i}].roles: no rule names the role `{role}`, so it opens nothing")));
+            warnings.extend(token.roles.iter().filter_map(|role| idle(format!("http.tokens[{i}].roles"), role)));
+        }
+        for (i, issuer) in http.oauth.iter().flat_map(|oauth| oauth.issuers.iter().enumerate()) {
+            let place = format!("http.oauth.issuers[{i}].roles");
+            if !issuer.roles.is_empty() && issuer.role_claims.is_empty() {
+                warnings.push(format!("{place}: no claim is looked at for roles; name one in `roleClaims`"));
+            }
+            for (value, roles) in &issuer.roles {
+                warnings.extend(roles.iter().filter_map(|role| idle(format!("{place}.{value}"), role)));
+            }
         }
         warnings
+    }
+
+    /// Roles in rules that no caller can have; nothing when claims are taken as they are.
+    fn roles_of_nobody(&self, spec: &PolicySpec) -> Vec<String> {
+        let http = self.settings.http();
+        let issuers = || http.oauth.iter().flat_map(|oauth| &oauth.issuers).filter(|issuer| !issuer.role_claims.is_empty());
+        if !http.has_auth() || issuers().any(|issuer| issuer.roles.is_empty()) {
+            return Vec::new();
+        }
+        let mut given: BTreeSet<&str> = http.tokens.iter().flat_map(|token| &token.roles).map(|role| &**role).collect();
+        given.extend(issuers().flat_map(|issuer| issuer.roles.values().flatten()).map(String::as_str));
+        let lost = roles_of(spec).filter(|(_, role)| !given.contains(role));
+        lost.map(|(place, role)| format!("{place}: no token and no role mapping gives anybody the role `{role}`")).collect()
     }
 }

@@ -5,11 +5,31 @@ use std::collections::BTreeSet;
 use toolyard_core::Toolset;
 use toolyard_policy::PolicySpec;
 
-use super::{Builder, SetupError};
+use super::{Builder, SetupError, Toolyard};
 use crate::config::ConfigError;
 
 /// Families that rules may name although this program has no such tools yet.
 const LATER_FAMILIES: [&str; 4] = ["git", "github", "cosmos", "memory"];
+
+impl Toolyard {
+    /// Whether a rule in force is about callers with this role.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names_role(&self, role: &str) -> bool {
+        roles_of(&self.policy).any(|(_, named)| named == role)
+    }
+}
+
+/// The roles that rules name, with the place of their rule.
+#[cfg(any(feature = "cli", feature = "http"))]
+pub(super) fn roles_of(spec: &PolicySpec) -> impl Iterator<Item = (String, &str)> {
+    let lists = [("deny", &spec.deny), ("ask", &spec.ask), ("allow", &spec.allow)];
+    lists.into_iter().flat_map(|(list, rules)| {
+        rules
+            .iter()
+            .enumerate()
+            .flat_map(move |(i, rule)| rule.roles.iter().map(move |role| (format!("policy.{list}[{i}].roles"), role.as_str())))
+    })
+}
 
 impl Builder {
     /// Names that fit no tool: an error on the command line and in the limits, else a warning.

@@ -227,6 +227,42 @@ fn names_of_the_section_http_that_mean_nothing_are_warned_of() {
 }
 
 #[test]
+fn roles_in_rules_that_nobody_can_have_are_told_when_all_sources_of_roles_are_known() {
+    let place = Place::new();
+    let warnings = |oauth: Value| {
+        let config = json!({
+            "policy": { "allow": [{ "rule": "read", "roles": ["reader", "raeder", "writer"] }] },
+            "http": {
+                "tokens": [{ "name": "ci", "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "roles": ["reader"] }],
+                "oauth": { "issuers": [oauth] }
+            }
+        });
+        place.with(&config.to_string()).build().expect("a server").warnings().to_vec()
+    };
+    let issuer = |more: Value| {
+        let mut issuer = json!({ "name": "a", "issuer": "https://a.example" });
+        issuer.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        issuer
+    };
+    assert_eq!(
+        warnings(issuer(json!({ "roleClaims": ["groups"], "roles": { "w": ["writer", "idle"] } }))),
+        [
+            "http.oauth.issuers[0].roles.w: no rule names the role `idle`, so it opens nothing",
+            "policy.allow[0].roles: no token and no role mapping gives anybody the role `raeder`",
+        ]
+    );
+    assert_eq!(warnings(issuer(json!({ "roleClaims": ["groups"] }))), [""; 0], "claims may hold any role");
+    assert_eq!(
+        warnings(issuer(json!({ "roles": { "w": ["writer"] } }))),
+        [
+            "http.oauth.issuers[0].roles: no claim is looked at for roles; name one in `roleClaims`",
+            "policy.allow[0].roles: no token and no role mapping gives anybody the role `raeder`",
+            "policy.allow[0].roles: no token and no role mapping gives anybody the role `writer`",
+        ]
+    );
+}
+
+#[test]
 fn the_recipe_for_roles_opens_to_each_role_what_it_says_and_nothing_to_others() {
     let place = Place::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

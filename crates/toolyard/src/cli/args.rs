@@ -113,10 +113,28 @@ Exit code 0: ready; 1: not ready, or nobody answers; 2: wrong usage or configura
     },
 }
 
+impl Command {
+    /// How this command logs; none if it never does.
+    pub(super) fn log(&self) -> Option<&LogArgs> {
+        match self {
+            Self::Serve(args) => Some(&args.log),
+            Self::Call(args) => Some(&args.log),
+            Self::Tools(args) => Some(&args.log),
+            Self::Policy { command: PolicyCommand::Check(args) } => Some(&args.check.log),
+            Self::Policy { command: PolicyCommand::Explain(args) } => Some(&args.log),
+            Self::Config { command: ConfigCommand::Check(args) } => Some(&args.log),
+            Self::Doctor(args) => Some(&args.log),
+            Self::Config { command: ConfigCommand::Schema } | Self::ClientConfig(_) | Self::Completions { .. } => None,
+            #[cfg(feature = "http")]
+            Self::Token { .. } | Self::Healthcheck(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
     /// Load the policy with all its examples and say what it comes to for each tool.
-    Check(CheckArgs),
+    Check(PolicyCheckArgs),
     /// Say what would happen to one call, which rule decides, and how to change it.
     Explain(ExplainArgs),
 }
@@ -266,7 +284,19 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct PolicyCheckArgs {
+    /// Ask for a caller with this role; may be repeated.
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: Vec<String>,
+    #[command(flatten)]
+    pub(super) check: CheckArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
+    /// Ask for a caller with this role; may be repeated.
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: Vec<String>,
     /// Name of the tool.
     pub(super) tool: String,
     /// Its arguments as a JSON object; `-` reads them from stdin.

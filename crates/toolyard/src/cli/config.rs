@@ -1,5 +1,7 @@
 //! `toolyard config`: is the file right, and what may it say.
 
+use toolyard_core::Principal;
+
 use super::{Failure, Outcome, args::CheckArgs, output, setup};
 use crate::config;
 
@@ -11,7 +13,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
     };
     let directories = if yard.directories().is_empty() { "none".to_owned() } else { yard.directories().join(", ") };
     let audit = yard.audit_directory().map_or_else(|| "off".to_owned(), |directory| directory.display().to_string());
-    output::text(&format!("{from}\nallowed directories: {directories}\naudit trail: {audit}\n{}", super::policy::summary(&yard)))?;
+    output::text(&format!(
+        "{from}\nallowed directories: {directories}\naudit trail: {audit}\n{}",
+        super::policy::summary(&yard, &Principal::local())
+    ))?;
     Ok(Outcome::Success)
 }
 

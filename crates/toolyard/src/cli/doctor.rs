@@ -6,6 +6,8 @@ mod machine;
 
 use std::path::Path;
 
+use toolyard_core::Principal;
+
 use super::{Failure, Outcome, args::DoctorArgs, environment, logging, output, policy, setup};
 use crate::Toolyard;
 
@@ -62,7 +64,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
             findings.extend(state(&yard));
             findings.extend(http);
             findings.extend(yard.warnings().iter().map(Finding::hint));
-            summary = format!("\npolicy: {}\n", policy::summary(&yard));
+            summary = format!("\npolicy: {}\n", policy::summary(&yard, &Principal::local()));
         }
         Err(Failure::Setup(error) | Failure::Run(error)) => {
             findings.push(Finding::problem(format!("{configuration}: the server can't start: {error:#}")));

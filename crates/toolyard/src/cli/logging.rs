@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -23,7 +23,8 @@ pub(super) const STARTED: &str = "toolyard::started";
 
 /// Starts logging: warnings, or what the options or the environment ask for.
 pub(super) fn start(args: &LogArgs) -> Result<(), Failure> {
-    let format = format(args, &environment::variable)?;
+    let (format, no_format) = chosen_format(args, &environment::variable);
+    let mut no_level = None;
     // The SDK logs whole requests, which are none of the log's business.
     let quiet = Targets::new().with_default(LevelFilter::TRACE).with_target("rmcp", LevelFilter::WARN);
     let started = match &args.debug {
@@ -33,13 +34,17 @@ pub(super) fn start(args: &LogArgs) -> Result<(), Failure> {
             init(format, filter.and(quiet))
         }
         None => {
-            let level = level(args, &environment::variable)?;
+            let (level, problem) = chosen_level(args, &environment::variable);
+            no_level = problem;
             let sdk = level.min(LevelFilter::WARN);
             let started = if format == LogFormat::Json { LevelFilter::INFO } else { level };
             init(format, Targets::new().with_default(level).with_target("rmcp", sdk).with_target(STARTED, started))
         }
     };
     started.context("logging can't be started")?;
+    for problem in [no_format, no_level].into_iter().flatten() {
+        tracing::warn!("{problem}");
+    }
     Ok(())
 }
 
@@ -56,68 +61,86 @@ where
 }
 
 /// The form of logs: the option, else `LOG_FORMAT`, else text.
-pub(super) fn format(args: &LogArgs, variable: &dyn Fn(&str) -> Option<String>) -> Result<LogFormat, Failure> {
+pub(super) fn format(args: &LogArgs) -> LogFormat {
+    chosen_format(args, &environment::variable).0
+}
+
+/// The form of logs, and why the variable is left aside. Other programs read the same variables, so
+/// a value that means nothing here stops nothing.
+fn chosen_format(args: &LogArgs, variable: &dyn Fn(&str) -> Option<String>) -> (LogFormat, Option<String>) {
     if let Some(format) = args.log_format {
-        return Ok(format);
+        return (format, None);
     }
     match variable("LOG_FORMAT").unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        other => Err(Failure::Setup(anyhow!("LOG_FORMAT: `{other}` is no format; write `text` or `json`"))),
+        "" | "text" => (LogFormat::Text, None),
+        "json" => (LogFormat::Json, None),
+        other => (LogFormat::Text, Some(format!("LOG_FORMAT: `{other}` is no format, so `text` holds; write `text` or `json`"))),
     }
 }
 
-/// The level without `--debug`: `--verbose`, else `LOG_LEVEL`, else warnings.
-fn level(args: &LogArgs, variable: &dyn Fn(&str) -> Option<String>) -> Result<LevelFilter, Failure> {
+/// The level without `--debug`: `--verbose`, else `LOG_LEVEL`, else warnings; and why the variable is
+/// left aside.
+fn chosen_level(args: &LogArgs, variable: &dyn Fn(&str) -> Option<String>) -> (LevelFilter, Option<String>) {
     if args.verbose {
-        return Ok(LevelFilter::INFO);
+        return (LevelFilter::INFO, None);
     }
-    match variable("LOG_LEVEL").unwrap_or_default().to_ascii_lowercase().as_str() {
-        "" | "warn" => Ok(LevelFilter::WARN),
-        "off" => Ok(LevelFilter::OFF),
-        "error" => Ok(LevelFilter::ERROR),
-        "info" => Ok(LevelFilter::INFO),
-        "debug" => Ok(LevelFilter::DEBUG),
-        "trace" => Ok(LevelFilter::TRACE),
-        other => Err(Failure::Setup(anyhow!("LOG_LEVEL: `{other}` is no level; write trace, debug, info, warn, error or off"))),
-    }
+    let level = match variable("LOG_LEVEL").unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "warn" | "warning" => LevelFilter::WARN,
+        "off" | "none" => LevelFilter::OFF,
+        "error" | "err" | "critical" | "fatal" => LevelFilter::ERROR,
+        "info" | "information" | "notice" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        other => {
+            let problem = format!("LOG_LEVEL: `{other}` is no level, so `warn` holds; write trace, debug, info, warn, error or off");
+            return (LevelFilter::WARN, Some(problem));
+        }
+    };
+    (level, None)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, LevelFilter, LogArgs, LogFormat, format, level};
+    use super::{LevelFilter, LogArgs, LogFormat, chosen_format, chosen_level};
 
     fn set(name: &'static str, value: &'static str) -> impl Fn(&str) -> Option<String> {
         move |asked| (asked == name).then(|| value.to_owned())
     }
 
-    #[track_caller]
-    fn problem<T>(result: Result<T, Failure>) -> String {
-        match result {
-            Err(Failure::Setup(error)) => error.to_string(),
-            _ => panic!("it was taken"),
+    #[test]
+    fn options_come_before_the_environment() {
+        let verbose = LogArgs { verbose: true, log_format: Some(LogFormat::Text), ..LogArgs::default() };
+        assert_eq!(chosen_level(&verbose, &set("LOG_LEVEL", "loud")), (LevelFilter::INFO, None));
+        assert_eq!(chosen_format(&verbose, &set("LOG_FORMAT", "json")), (LogFormat::Text, None));
+        let none = LogArgs::default();
+        assert_eq!(chosen_format(&none, &set("LOG_FORMAT", "json")), (LogFormat::Json, None));
+    }
+
+    #[test]
+    fn levels_are_known_by_the_words_that_other_programs_use() {
+        let none = LogArgs::default();
+        for (word, level) in [
+            ("", LevelFilter::WARN),
+            ("WARNING", LevelFilter::WARN),
+            ("Debug", LevelFilter::DEBUG),
+            ("Information", LevelFilter::INFO),
+            ("critical", LevelFilter::ERROR),
+            ("off", LevelFilter::OFF),
+            ("TRACE", LevelFilter::TRACE),
+        ] {
+            assert_eq!(chosen_level(&none, &set("LOG_LEVEL", word)), (level, None), "{word}");
         }
     }
 
     #[test]
-    fn options_come_before_the_environment() {
-        let verbose = LogArgs { verbose: true, log_format: Some(LogFormat::Text), ..LogArgs::default() };
-        assert_eq!(level(&verbose, &set("LOG_LEVEL", "error")).ok(), Some(LevelFilter::INFO));
-        assert_eq!(format(&verbose, &set("LOG_FORMAT", "json")).ok(), Some(LogFormat::Text));
+    fn a_value_that_means_nothing_is_told_and_the_default_holds() {
         let none = LogArgs::default();
-        assert_eq!(level(&none, &set("LOG_LEVEL", "Debug")).ok(), Some(LevelFilter::DEBUG));
-        assert_eq!(level(&none, &set("LOG_LEVEL", "off")).ok(), Some(LevelFilter::OFF));
-        assert_eq!(format(&none, &set("LOG_FORMAT", "json")).ok(), Some(LogFormat::Json));
-        assert_eq!(level(&none, &set("LOG_LEVEL", "")).ok(), Some(LevelFilter::WARN));
-    }
-
-    #[test]
-    fn a_value_that_means_nothing_names_its_variable() {
-        let none = LogArgs::default();
-        assert_eq!(
-            problem(level(&none, &set("LOG_LEVEL", "loud"))),
-            "LOG_LEVEL: `loud` is no level; write trace, debug, info, warn, error or off"
-        );
-        assert_eq!(problem(format(&none, &set("LOG_FORMAT", "xml"))), "LOG_FORMAT: `xml` is no format; write `text` or `json`");
+        let (level, problem) = chosen_level(&none, &set("LOG_LEVEL", "loud"));
+        assert_eq!(level, LevelFilter::WARN);
+        let expected = "LOG_LEVEL: `loud` is no level, so `warn` holds; write trace, debug, info, warn, error or off";
+        assert_eq!(problem.as_deref(), Some(expected));
+        let (format, problem) = chosen_format(&none, &set("LOG_FORMAT", "xml"));
+        assert_eq!(format, LogFormat::Text);
+        assert_eq!(problem.as_deref(), Some("LOG_FORMAT: `xml` is no format, so `text` holds; write `text` or `json`"));
     }
 }

@@ -28,7 +28,7 @@ use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
 
 #[cfg(feature = "http")]
 use args::TokenCommand;
-use args::{Cli, Command, ConfigCommand, PolicyCommand, ServeArgs};
+use args::{Cli, Command, ConfigCommand, LogFormat, PolicyCommand, ServeArgs};
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,17 +72,19 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let json = cli.command.as_ref().and_then(Command::log).is_some_and(|log| logging::format(log) == LogFormat::Json);
+    let complain = if json { output::complain_in_json } else { output::complain };
     match run(cli) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Ok(Outcome::Misused) => ExitCode::from(2),
         Err(Failure::Setup(error)) => {
-            output::complain(&error);
+            complain(&error);
             ExitCode::from(2)
         }
         Err(Failure::Run(error)) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Run(error)) => {
-            output::complain(&error);
+            complain(&error);
             ExitCode::from(1)
         }
     }

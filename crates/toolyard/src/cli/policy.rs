@@ -7,19 +7,28 @@ use toolyard_policy::{Decision, Outcome as Ruling};
 
 use super::{
     Failure, Outcome,
-    args::{CheckArgs, ExplainArgs},
+    args::{ExplainArgs, PolicyCheckArgs},
     output, setup,
 };
 use crate::Toolyard;
 
-pub(super) fn check(args: &CheckArgs) -> Result<Outcome, Failure> {
-    let yard = setup::start(&args.server, &args.log)?;
-    output::text(&summary(&yard))?;
+pub(super) fn check(args: &PolicyCheckArgs) -> Result<Outcome, Failure> {
+    let yard = setup::start(&args.check.server, &args.check.log)?;
+    let caller = caller(&yard, &args.role);
+    output::text(&summary(&yard, &caller))?;
     Ok(Outcome::Success)
 }
 
+/// A caller with these roles; a role that no rule names is probably a slip.
+fn caller(yard: &Toolyard, roles: &[String]) -> Principal {
+    for role in roles.iter().filter(|role| !yard.names_role(role)) {
+        tracing::warn!("--role: no rule names the role `{role}`, so it makes no difference");
+    }
+    Principal::local().with_roles(roles.iter().map(String::as_str))
+}
+
 /// Profile, rule counts, and the answer for each tool on its own.
-pub(super) fn summary(yard: &Toolyard) -> String {
+pub(super) fn summary(yard: &Toolyard, caller: &Principal) -> String {
     let spec = yard.policy();
     let mut text = format!(
         "profile {}; {} deny, {} ask and {} allow rules added to it; every example holds\n",
@@ -32,7 +41,7 @@ pub(super) fn summary(yard: &Toolyard) -> String {
         let rules: Vec<&str> = spec.only.iter().map(|rule| rule.rule.as_str()).collect();
         text += &format!("nothing but {}\n", rules.join(", "));
     }
-    let listed: BTreeMap<&str, bool> = yard.dispatcher().tools(&Principal::local()).map(|tool| (tool.definition.name, tool.asks)).collect();
+    let listed: BTreeMap<&str, bool> = yard.dispatcher().tools(caller).map(|tool| (tool.definition.name, tool.asks)).collect();
     for name in yard.tool_names() {
         let answer = match listed.get(name) {
             Some(false) => "open  ",
@@ -48,7 +57,7 @@ pub(super) fn summary(yard: &Toolyard) -> String {
 pub(super) fn explain(args: &ExplainArgs) -> Result<Outcome, Failure> {
     let yard = setup::start(&args.server, &args.log)?;
     let arguments = setup::arguments(args.arguments.as_deref())?;
-    let cx = Context::new(Principal::local()).with_request("explain");
+    let cx = Context::new(caller(&yard, &args.role)).with_request("explain");
     let explained = yard.dispatcher().explain(&args.tool, arguments, &cx).map_err(Failure::setup)?;
     let explanation = match explained {
         Ok(explanation) => explanation,

@@ -39,7 +39,10 @@ fn welcome(yard: &Toolyard) -> String {
         "{} over stdin and stdout: {}.\n\
          It waits for an MCP host. To register it, end this with Ctrl-C and run one of\n  \
          {command} client-config claude-code --write\n  \
-         {command} client-config codex|gemini|vscode|cursor\n\
+         {command} client-config codex --write\n  \
+         {command} client-config gemini --write\n  \
+         {command} client-config vscode --write\n  \
+         {command} client-config cursor --write\n\
          To try a tool by hand: {command} call fs_tree",
         what(yard),
         how_open(yard),

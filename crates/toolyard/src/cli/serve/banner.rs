@@ -69,11 +69,19 @@ fn registrations(command: &str, url: &str, credential: &Credential, legacy_sse: 
     };
     let url_of_sse = url.strip_suffix("/mcp").map(|base| format!("{base}/sse"));
     let no_token = if header.is_empty() { " --no-token" } else { "" };
-    let mut lines = vec!["To register it:".to_owned(), format!("  claude mcp add --transport http toolyard {}{header}", quoted(url))];
+    let mut lines =
+        vec!["To register it with Claude Code:".to_owned(), format!("  claude mcp add --transport http toolyard {}{header}", quoted(url))];
     if let Some(url) = url_of_sse.filter(|_| legacy_sse) {
         lines.push(format!("  claude mcp add --transport sse toolyard {}{header}", quoted(&url)));
     }
-    lines.push(format!("  {command} client-config codex|gemini|vscode|cursor --http {}{no_token}", quoted(url)));
+    if !header.is_empty() {
+        lines.push("The token is copied into Claude Code's configuration.".to_owned());
+    }
+    let variable = if header.is_empty() { "" } else { ", which take the token from TOOLYARD_TOKEN" };
+    lines.push(format!("With other hosts{variable}:"));
+    lines.extend(
+        ["codex", "gemini", "vscode", "cursor"].map(|host| format!("  {command} client-config {host} --http {}{no_token}", quoted(url))),
+    );
     lines
 }
 
@@ -93,10 +101,15 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "To register it:",
+                "To register it with Claude Code:",
                 "  claude mcp add --transport http toolyard http://127.0.0.1:8080/mcp --header \"Authorization: Bearer $(cat '/s t/http-token')\"",
                 "  claude mcp add --transport sse toolyard http://127.0.0.1:8080/sse --header \"Authorization: Bearer $(cat '/s t/http-token')\"",
-                "  toolyard client-config codex|gemini|vscode|cursor --http http://127.0.0.1:8080/mcp",
+                "The token is copied into Claude Code's configuration.",
+                "With other hosts, which take the token from TOOLYARD_TOKEN:",
+                "  toolyard client-config codex --http http://127.0.0.1:8080/mcp",
+                "  toolyard client-config gemini --http http://127.0.0.1:8080/mcp",
+                "  toolyard client-config vscode --http http://127.0.0.1:8080/mcp",
+                "  toolyard client-config cursor --http http://127.0.0.1:8080/mcp",
             ]
         );
     }
@@ -105,7 +118,8 @@ mod tests {
     fn hosts_that_authenticate_by_themselves_are_given_no_header() {
         let lines = registrations("toolyard", "https://t.example.com/mcp", &Credential::Oauth, false);
         assert_eq!(lines[1], "  claude mcp add --transport http toolyard https://t.example.com/mcp");
-        assert_eq!(lines.len(), 3);
-        assert!(lines[2].ends_with(" --no-token"), "{lines:?}");
+        assert_eq!(lines[2], "With other hosts:");
+        assert_eq!(lines[3], "  toolyard client-config codex --http https://t.example.com/mcp --no-token");
+        assert_eq!(lines.len(), 7);
     }
 }

@@ -53,6 +53,10 @@ pub(in crate::cli) fn listen_of(settings: &HttpSettings, variable: &dyn Fn(&str)
         return Ok(Some(listen.clone()));
     }
     let Some(port) = variable("MCP_PORT").filter(|port| !port.is_empty()) else { return Ok(None) };
+    if port.starts_with("tcp://") {
+        tracing::warn!("MCP_PORT is left aside: `{port}` is the link of a Kubernetes service, not a port to listen at");
+        return Ok(None);
+    }
     let port = Some(&port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())).and_then(|port| port.parse::<u16>().ok());
     let port = port.ok_or_else(|| Failure::Setup(anyhow!("MCP_PORT: not a port; write 0 to 65535, or unset it to serve stdio")))?;
     let host = match variable("MCP_HOST").filter(|host| !host.is_empty()) {
@@ -89,7 +93,7 @@ pub(super) fn run(listen: Listen, builder: Builder, args: &ServeArgs) -> Result<
     let metrics = Metrics::new();
     let yard = setup::finish(builder.metrics(&metrics).many_callers())?;
     let (config, credential) = secured(listen, settings, args.http.unauthenticated_loopback, &yard)?;
-    let json = logging::format(&args.log, &environment::variable)? == LogFormat::Json;
+    let json = logging::format(&args.log) == LogFormat::Json;
     let runtime = runtime(&yard).context("the runtime can't be started")?;
     let served = runtime.block_on(serve(&yard, config, metrics, &credential, json));
     // Work that is stuck is left behind; the process ends.
@@ -137,7 +141,15 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
                 "--unauthenticated-loopback: on a Unix socket only this user can call anyway; leave it out"
             )));
         }
-        Listen::Unix(_) => return Ok((config, Credential::None)),
+        Listen::Unix(_) => {
+            return match opened_to_others(&config) {
+                Some(opening) => Err(Failure::Setup(anyhow!(
+                    "with {opening} others than this user would call through the socket without a token; configure `http.tokens` \
+                     (`toolyard token new` makes one) or `http.oauth`, or leave it out"
+                ))),
+                None => Ok((config, Credential::None)),
+            };
+        }
         Listen::Tcp(address) => *address,
     };
     if !address.ip().is_loopback() {
@@ -149,9 +161,10 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
         )));
     }
     if unauthenticated {
-        if let Some(url) = config.public_url.as_ref().filter(|url| !is_local(url)) {
+        if let Some(opening) = opened_to_others(&config) {
             return Err(Failure::Setup(anyhow!(
-                "--unauthenticated-loopback: behind `{url}` others would call without a token; configure `http.tokens` or `http.oauth`"
+                "--unauthenticated-loopback: with {opening} others would call without a token; leave one of them out, or configure \
+                 `http.tokens` or `http.oauth`"
             )));
         }
         config.auth.unauthenticated = true;
@@ -162,12 +175,14 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
     Ok((config, Credential::File(file)))
 }
 
-fn is_local(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
+/// What lets callers in from beyond this machine, although only this machine is listened to.
+fn opened_to_others(config: &HttpConfig) -> Option<String> {
+    let named = |what: &str, value: &str| Some(format!("the {what} `{value}`"));
+    match (&config.public_url, config.allowed_hosts.first(), config.allowed_origins.first()) {
+        (Some(url), _, _) => named("public address", url.as_str()),
+        (None, Some(host), _) => named("allowed host", host),
+        (None, None, Some(origin)) => named("allowed origin", origin),
+        (None, None, None) => None,
     }
 }
 
@@ -179,9 +194,14 @@ fn secret(from: &SecretRef) -> Result<String, String> {
         }
         SecretRef::File(path) => {
             let text = files::read_text(path, MAX_SECRET_BYTES).map_err(|error| format!("`{}` can't be read: {error}", path.display()))?;
-            Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+            Ok(without_line_break(&text).to_owned())
         }
     }
+}
+
+/// Editors end a file with one line break, on some systems of two characters.
+fn without_line_break(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }
 
 fn runtime(yard: &Toolyard) -> io::Result<tokio::runtime::Runtime> {

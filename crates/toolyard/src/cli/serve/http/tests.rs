@@ -1,7 +1,7 @@
 use clap::Parser as _;
 use toolyard_http::{AuthConfig, Listen};
 
-use super::{Credential, Failure, HttpArgs, HttpSettings, chosen, overridden, refuse_lone_options, secured};
+use super::{Credential, Failure, HttpArgs, HttpSettings, chosen, overridden, refuse_lone_options, secured, without_line_break};
 use crate::{
     Toolyard,
     cli::args::{Cli, Command},
@@ -191,10 +191,46 @@ fn dr5_an_address_others_can_reach_needs_authentication() {
 fn going_without_authentication_contradicts_what_asks_for_it() {
     for (listen, http, expected) in [
         ("127.0.0.1:0", TOKEN, "--unauthenticated-loopback: the configuration has tokens or OAuth"),
-        ("127.0.0.1:0", r#"{"publicUrl":"https://a.example/mcp"}"#, "--unauthenticated-loopback: behind `https://a.example/mcp`"),
+        (
+            "127.0.0.1:0",
+            r#"{"publicUrl":"https://a.example/mcp"}"#,
+            "--unauthenticated-loopback: with the public address `https://a.example/mcp`",
+        ),
+        (
+            "127.0.0.1:0",
+            r#"{"publicUrl":"http://localhost/mcp"}"#,
+            "--unauthenticated-loopback: with the public address `http://localhost/mcp`",
+        ),
+        ("127.0.0.1:0", r#"{"allowedHosts":["a.example"]}"#, "--unauthenticated-loopback: with the allowed host `a.example`"),
+        (
+            "127.0.0.1:0",
+            r#"{"allowedOrigins":["https://a.example"]}"#,
+            "--unauthenticated-loopback: with the allowed origin `https://a.example`",
+        ),
         ("unix:/run/x.sock", "{}", "--unauthenticated-loopback: on a Unix socket"),
     ] {
         let refused = problem(auth(listen, http, true));
         assert!(refused.starts_with(expected), "{refused}");
+    }
+}
+
+#[test]
+fn dr5_a_socket_that_others_reach_through_a_proxy_needs_authentication() {
+    let refused = problem(auth("unix:/run/x.sock", r#"{"publicUrl":"https://a.example/mcp"}"#, false));
+    assert!(refused.starts_with("with the public address `https://a.example/mcp` others than this user"), "{refused}");
+    let refused = problem(auth("unix:/run/x.sock", r#"{"allowedHosts":["a.example"]}"#, false));
+    assert!(refused.starts_with("with the allowed host `a.example`"), "{refused}");
+}
+
+#[test]
+fn the_link_of_a_kubernetes_service_is_no_port_and_stops_nothing() {
+    let linked = |name: &str| (name == "MCP_PORT").then(|| "tcp://10.96.0.1:80".to_owned());
+    assert_eq!(chosen(&options(&[]).expect("options"), &HttpSettings::default(), &linked).ok(), Some(None));
+}
+
+#[test]
+fn a_secret_from_a_file_loses_one_line_break_of_any_system() {
+    for (text, expected) in [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s \r", "s \r"), ("", "")] {
+        assert_eq!(without_line_break(text), expected, "{text:?}");
     }
 }
