@@ -22,8 +22,9 @@ use crate::{
 const MIN_FRESH: Duration = Duration::from_secs(5 * 60);
 /// Keys are fresh for so long when the server does not say.
 const DEFAULT_FRESH: Duration = Duration::from_secs(60 * 60);
-/// Keys are fresh for so long at most.
-const MAX_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+/// Keys are fresh for so long at most, whatever the server says: one that it withdraws is believed
+/// until then.
+const MAX_FRESH: Duration = Duration::from_secs(60 * 60);
 /// Keys that a token without key id is tried with.
 const MAX_TRIED: usize = 8;
 
@@ -116,16 +117,16 @@ mod tests {
     use super::fresh_for;
 
     #[test]
-    fn keys_are_fresh_between_5_minutes_and_a_day() {
+    fn keys_are_fresh_between_5_minutes_and_an_hour() {
         let seconds = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CACHE_CONTROL, value.parse().unwrap());
             fresh_for(&headers).as_secs()
         };
-        assert_eq!(seconds("public, max-age=3600"), 3600);
+        assert_eq!(seconds("public, max-age=1800"), 1800);
         assert_eq!(seconds("Max-Age=\"600\""), 600);
         assert_eq!(seconds("max-age=1"), 300);
-        assert_eq!(seconds("max-age=999999999"), 86_400);
+        assert_eq!(seconds("max-age=999999999"), 3600);
         assert_eq!(seconds("max-age=3600, no-cache"), 300);
         assert_eq!(seconds("no-store"), 300);
         assert_eq!(seconds("max-age=soon"), 300);

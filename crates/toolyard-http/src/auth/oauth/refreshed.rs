@@ -15,6 +15,9 @@ use super::clock::Clock;
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
 /// One attempt takes at most so long, all its requests together.
 const LOAD_CAP: Duration = Duration::from_secs(12);
+/// What has aged is given out without waiting if the last attempt is no longer ago than this, or
+/// it was fresh that recently.
+const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 /// What could not be loaded again is used for at most so long.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -82,13 +85,13 @@ impl<S: Source> Refreshed<S> {
     }
 
     /// The item. One that is not wanted is loaded again if that may be; one that has aged is given
-    /// out while it is loaded again. None when there is none to be had.
+    /// out while it is loaded again, unless nobody has tried that for an hour. None when there is none to be had.
     pub(super) async fn get(&self, wanted: impl Fn(&S::Item) -> bool + Send) -> Option<Arc<S::Item>> {
         let inner = &self.inner;
         let ended = {
             let state = inner.lock();
             let now = inner.clock.instant();
-            if let Some(held) = state.usable(now).filter(|held| wanted(&held.item)) {
+            if let Some(held) = state.usable(now).filter(|held| wanted(&held.item) && !state.is_overdue(held, now)) {
                 let item = Arc::clone(&held.item);
                 let stale = now >= held.fresh_until;
                 drop(state);
@@ -158,6 +161,12 @@ impl<S: Source> Inner<S> {
 impl<T> State<T> {
     fn usable(&self, now: Instant) -> Option<&Held<T>> {
         self.held.as_ref().filter(|held| now.saturating_duration_since(held.loaded) < MAX_AGE)
+    }
+
+    /// Whether this has aged so much, with nobody asking for it, that its source has to be tried first.
+    fn is_overdue(&self, held: &Held<T>, now: Instant) -> bool {
+        let tried = self.began.map_or(held.fresh_until, |began| began.max(held.fresh_until));
+        now.saturating_duration_since(tried) >= MAX_STALE
     }
 }
 

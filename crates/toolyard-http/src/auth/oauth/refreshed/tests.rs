@@ -120,6 +120,21 @@ async fn a8_an_aged_item_is_used_while_it_is_loaded_again() {
 }
 
 #[tokio::test]
+async fn what_aged_unseen_for_an_hour_is_loaded_before_it_is_used() {
+    let fixture = fixture(100);
+    assert_eq!(fixture.get(|_| true).await, Some(1));
+    fixture.clock.advance(300 + 60 * 60 - 1);
+    assert_eq!(fixture.get(|_| true).await, Some(1));
+    fixture.until_loads_are(2).await;
+    fixture.clock.advance(300 + 60 * 60);
+    assert_eq!(fixture.get(|_| true).await, Some(3));
+    fixture.broken.store(true, Ordering::SeqCst);
+    fixture.clock.advance(300 + 60 * 60);
+    assert_eq!(fixture.get(|_| true).await, Some(3), "its source was tried, and what there is has to do");
+    assert_eq!(fixture.loads(), 4);
+}
+
+#[tokio::test]
 async fn a8_what_can_not_be_loaded_again_is_used_for_a_day() {
     let fixture = fixture(100);
     assert_eq!(fixture.get(|_| true).await, Some(1));
