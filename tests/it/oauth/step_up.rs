@@ -120,7 +120,7 @@ fn a12_a_tool_that_needs_a_second_factor_says_which() {
     let body = json!({ "error": "insufficient_user_authentication", "error_description": NO_FACTOR }).to_string();
     let challenge = format!(
         r#"Bearer error="insufficient_user_authentication", {}, acr_values="urn:mfa phr", error_description="{NO_FACTOR}""#,
-        site.parameters("mcp:read")
+        site.parameters("mcp:write")
     );
     let cases = [
         ("a password", token(json!("pwd"))),

@@ -78,16 +78,18 @@ impl Authenticator {
         if self.unauthenticated {
             return match credential {
                 Err(malformed @ Refusal::Malformed { .. }) => Err(malformed),
-                _ => Ok(Grant { principal: Principal::local(), scopes: None, acr: None }),
+                _ => Ok(Grant { principal: Principal::local(), scopes: None, acr: None, until: None }),
             };
         }
         refuse_form(head)?;
         let credential = credential?;
         let hash = hash_token(credential.token);
-        if credential.scheme == Scheme::Bearer
-            && let Some(grant) = self.tokens.find(&hash)
-        {
-            return Ok(grant.clone());
+        // Whatever the scheme, an issuer must not learn a token of the table.
+        if let Some(grant) = self.tokens.find(&hash) {
+            return match credential.scheme {
+                Scheme::Bearer => Ok(grant.clone()),
+                Scheme::Dpop => Err(Refusal::Invalid { why: "a static token is not bound to a key; it is sent as Bearer" }),
+            };
         }
         match &self.oauth {
             Some(oauth) => oauth.verifier.verify(credential, hash, head).await,

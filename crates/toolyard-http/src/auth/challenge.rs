@@ -86,7 +86,9 @@ impl Challenges {
                 scope: Some(needed.as_str()).filter(|needed| !needed.is_empty()),
                 ..told(StatusCode::FORBIDDEN, "insufficient_scope", "this operation needs another scope")
             },
-            Refusal::StepUp { acr_values } => Told {
+            // A client asks for what is named here, so it must not lose the scope it has.
+            Refusal::StepUp { acr_values, scope } => Told {
+                scope: Some(scope),
                 acr_values: Some(acr_values),
                 ..told(
                     StatusCode::UNAUTHORIZED,
@@ -185,11 +187,11 @@ mod tests {
 
     #[test]
     fn a12_a_step_up_names_the_classes() {
-        let response = oauth(DpopMode::Off).answer(&Refusal::StepUp { acr_values: "urn:mfa phr".into() });
+        let response = oauth(DpopMode::Off).answer(&Refusal::StepUp { acr_values: "urn:mfa phr".into(), scope: "mcp:write".into() });
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         let value = challenges(&response)[0].to_owned();
         assert!(value.starts_with(r#"Bearer error="insufficient_user_authentication", "#), "{value}");
-        assert!(value.contains(r#", acr_values="urn:mfa phr", "#), "{value}");
+        assert!(value.contains(r#", scope="mcp:write", acr_values="urn:mfa phr", "#), "{value}");
     }
 
     #[test]

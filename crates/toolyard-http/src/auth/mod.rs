@@ -12,7 +12,7 @@ mod oauth;
 mod scopes;
 mod tokens;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use toolyard_core::{Effect, Principal};
 
@@ -30,6 +30,8 @@ pub(crate) struct Grant {
     pub(crate) scopes: Option<Arc<[Box<str>]>>,
     /// The authentication context class of an access token.
     pub(crate) acr: Option<Arc<str>>,
+    /// When streams that were opened with it end; never for tokens that do not expire.
+    pub(crate) until: Option<Instant>,
 }
 
 /// What an operation needs of a token.
@@ -61,8 +63,9 @@ pub(crate) enum Refusal {
     Malformed { why: &'static str },
     /// The token lacks a scope; these are all that the operation needs.
     Scope { needed: String },
-    /// The user has to authenticate more strongly (RFC 9470).
-    StepUp { acr_values: String },
+    /// The user has to authenticate more strongly (RFC 9470); `scope` is the one that the operation
+    /// needs beside it.
+    StepUp { acr_values: String, scope: String },
     /// The authorization server can't be asked, and nothing is known of this token.
     Unavailable,
 }

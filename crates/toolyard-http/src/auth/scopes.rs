@@ -60,13 +60,13 @@ impl ScopeTable {
         let tool = Selector { tool: name, family, effect };
         let mut opening = self.scopes.iter().filter(|(_, opens)| opens.iter().any(|pattern| pattern.matches(&tool)));
         let first = opening.next();
-        if !first.into_iter().chain(opening).any(|(scope, _)| held.contains(scope)) {
+        let Some((opener, _)) = first.into_iter().chain(opening).find(|(scope, _)| held.contains(scope)) else {
             return Err(Refusal::Scope { needed: first.map(|(scope, _)| scope.to_string()).unwrap_or_default() });
-        }
+        };
         for rule in &self.step_ups {
             let concerned = rule.tools.iter().any(|pattern| pattern.matches(&tool));
             if concerned && !rule.values.iter().any(|value| Some(value.as_str()) == grant.acr.as_deref()) {
-                return Err(Refusal::StepUp { acr_values: rule.values.join(" ") });
+                return Err(Refusal::StepUp { acr_values: rule.values.join(" "), scope: opener.to_string() });
             }
         }
         Ok(())
@@ -103,7 +103,7 @@ mod tests {
 
     fn grant(scopes: &[&str], acr: Option<&str>) -> Grant {
         let scopes = Some(scopes.iter().map(|&scope| scope.into()).collect());
-        Grant { principal: Principal::named("oauth:a:b"), scopes, acr: acr.map(Into::into) }
+        Grant { principal: Principal::named("oauth:a:b"), scopes, acr: acr.map(Into::into), until: None }
     }
 
     const fn tool(name: &str, effect: Effect) -> Operation<'_> {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn static_tokens_are_not_limited_by_scopes() {
         let table = ScopeTable::new(&[], &[AcrRule { tools: vec!["*".into()], values: vec!["mfa".into()] }]).unwrap();
-        let operator = Grant { principal: Principal::named("token:a"), scopes: None, acr: None };
+        let operator = Grant { principal: Principal::named("token:a"), scopes: None, acr: None, until: None };
         assert_eq!(table.check(&operator, tool("run", Effect::Execute)), Ok(()));
     }
 
@@ -173,7 +173,7 @@ mod tests {
         let step_up = AcrRule { tools: vec!["destroy".into()], values: vec!["urn:mfa".into(), "phr".into()] };
         let table = ScopeTable::new(&[], &[step_up]).unwrap();
         let remove = tool("fs_remove", Effect::Destroy);
-        let needed = Err(Refusal::StepUp { acr_values: "urn:mfa phr".into() });
+        let needed = Err(Refusal::StepUp { acr_values: "urn:mfa phr".into(), scope: "mcp:write".into() });
         assert_eq!(table.check(&grant(&["mcp:write"], None), remove), needed);
         assert_eq!(table.check(&grant(&["mcp:write"], Some("pwd")), remove), needed);
         assert_eq!(table.check(&grant(&["mcp:write"], Some("phr")), remove), Ok(()));

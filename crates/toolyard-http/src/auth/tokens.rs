@@ -51,7 +51,7 @@ impl TokenTable {
                 return Err(error(format!("`{}` is the same token as another one; make a new token", token.name)));
             }
             let principal = Principal::named(format!("token:{}", token.name)).with_roles(token.roles.iter().cloned());
-            entries.push((token.sha256, Grant { principal, scopes: None, acr: None }));
+            entries.push((token.sha256, Grant { principal, scopes: None, acr: None, until: None }));
         }
         Ok(Self { entries })
     }

@@ -36,7 +36,9 @@ async fn a_static_token_is_its_principal() {
     assert_eq!(name(&authenticator, Some("Bearer canary")).await, Ok("token:ci".into()));
     assert_eq!(name(&authenticator, Some("Bearer canarx")).await, Err(Refusal::Invalid { why: "the token is unknown" }));
     assert_eq!(name(&authenticator, None).await, Err(Refusal::Missing));
-    assert_eq!(name(&authenticator, Some("DPoP canary")).await, Err(Refusal::Missing));
+    let bound = Err(Refusal::Invalid { why: "a static token is not bound to a key; it is sent as Bearer" });
+    assert_eq!(name(&authenticator, Some("DPoP canary")).await, bound);
+    assert_eq!(name(&authenticator, Some("DPoP other")).await, Err(Refusal::Missing));
     assert_eq!(authenticator.metadata(), None);
     let grant = authenticator.authenticate(&request(Some("Bearer canary"))).await.unwrap();
     assert_eq!(authenticator.check(&grant, Operation::Protocol), Ok(()));

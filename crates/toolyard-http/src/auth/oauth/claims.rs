@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use serde_json::{Map, Value};
@@ -16,6 +16,8 @@ const MAX_ROLE: usize = 256;
 const MAX_ROLES: usize = 512;
 /// An answer to an introspection without `exp` holds so many seconds; it is asked for again before.
 const NO_EXPIRY: u64 = 60;
+/// The issuer may withdraw an opaque token at any time; what was opened with it ends after so long.
+const MAX_OPAQUE: u64 = 60 * 60;
 /// Begins the names of clients that act for themselves.
 const CLIENT: &str = "client:";
 
@@ -40,6 +42,8 @@ pub(super) struct Rules {
     roles: BTreeMap<String, Vec<String>>,
     denied_tokens: HashSet<String>,
     denied_subjects: HashSet<String>,
+    /// Whether the log has said how roles can be made readable.
+    hinted: Once,
 }
 
 /// A token whose claims are in order.
@@ -48,6 +52,9 @@ pub(super) struct Accepted {
     pub(super) grant: Grant,
     /// Seconds since 1970.
     pub(super) expires: u64,
+    /// When it is refused for good, in seconds since 1970: later than `expires` by what is forgiven,
+    /// and for an answer to an introspection at most an hour away.
+    pub(super) ends: u64,
     /// The thumbprint of the key it is bound to.
     pub(super) jkt: Option<Arc<str>>,
 }
@@ -66,6 +73,7 @@ impl Rules {
             roles: issuer.roles.clone(),
             denied_tokens: issuer.denied_tokens.iter().cloned().collect(),
             denied_subjects: issuer.denied_subjects.iter().cloned().collect(),
+            hinted: Once::new(),
         }
     }
 
@@ -88,12 +96,18 @@ impl Rules {
         }
         self.check_audience(claims.get("aud"))?;
         let expires = self.check_time(claims, origin, now)?;
+        let ends = match origin {
+            Origin::Token => expires.saturating_add(self.leeway),
+            Origin::Introspection if claims.contains_key("exp") => expires.saturating_add(self.leeway).min(now + MAX_OPAQUE),
+            Origin::Introspection => now + MAX_OPAQUE,
+        };
         if claims.get("jti").and_then(Value::as_str).is_some_and(|id| self.denied_tokens.contains(id)) {
             return Err("it is denied by its `jti`");
         }
         let principal = Principal::named(self.principal(claims)?).with_roles(self.roles(claims)?);
         let acr = claims.get("acr").and_then(Value::as_str).map(Into::into);
-        Ok(Accepted { grant: Grant { principal, scopes: Some(scopes(claims)), acr }, expires, jkt: key_binding(claims)? })
+        let grant = Grant { principal, scopes: Some(scopes(claims)), acr, until: None };
+        Ok(Accepted { grant, expires, ends, jkt: key_binding(claims)? })
     }
 
     fn check_audience(&self, audience: Option<&Value>) -> Result<(), &'static str> {
@@ -153,7 +167,11 @@ impl Rules {
 
     fn roles(&self, claims: &Map<String, Value>) -> Result<BTreeSet<Arc<str>>, &'static str> {
         let mut roles: BTreeSet<Arc<str>> = BTreeSet::new();
-        for value in self.role_claims.iter().filter_map(|path| find(claims, path)).flat_map(texts) {
+        let mut values = Vec::new();
+        for path in &self.role_claims {
+            values.extend(role_values(claims, path).inspect_err(|why| self.hint(path, why))?);
+        }
+        for value in values {
             if self.roles.is_empty() {
                 if value.len() > MAX_ROLE || value.is_empty() || value.chars().any(char::is_control) {
                     return Err("one of its roles is empty, too long or holds control characters");
@@ -169,17 +187,65 @@ impl Rules {
         }
         Ok(roles)
     }
+
+    /// Once only: anybody can send tokens, and the trail has the reason of each refusal.
+    fn hint(&self, claim: &str, why: &str) {
+        self.hinted.call_once(|| {
+            tracing::warn!(
+                issuer = %self.name,
+                claim,
+                why,
+                "tokens are refused since their roles can't be read; `roleClaims` needs claims that hold a text or a list of texts, and the issuer has to put all of them into the token (for Entra ID: app roles, or only the groups assigned to the application)"
+            );
+        });
+    }
 }
 
-/// A claim by its whole name, or by a path of names with dots between.
-fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
+/// The values of a role claim; a claim that is not there has none. What can't be read is an error,
+/// since a deny rule may name what it says.
+fn role_values<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<Vec<&'a str>, &'static str> {
+    const UNREADABLE: &str = "its roles can't be read: a role claim is neither a text nor a list of texts";
+    const ELSEWHERE: &str = "its roles can't be read: they are too many to be in the token (`_claim_names`, `hasgroups`)";
+    let concerns = |name: &str| path == name || path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    match claims.get("_claim_names") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(names)) if !names.keys().any(|name| concerns(name)) => {}
+        Some(_) => return Err(ELSEWHERE),
     }
-    path.match_indices('.').find_map(|(dot, _)| {
-        let (head, tail) = (path.get(..dot)?, path.get(dot + 1..)?);
-        find(claims.get(head)?.as_object()?, tail)
-    })
+    let left_out = claims.get("hasgroups").is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+    if left_out && concerns("groups") {
+        return Err(ELSEWHERE);
+    }
+    match find(claims, path).map_err(|Unreadable| UNREADABLE)? {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(one)) => Ok(vec![one]),
+        Some(Value::Array(several)) => several.iter().map(|value| value.as_str().ok_or(UNREADABLE)).collect(),
+        Some(_) => Err(UNREADABLE),
+    }
+}
+
+/// Something else than an object where a path goes on.
+struct Unreadable;
+
+/// A claim by its whole name, or by a path of names with dots between.
+fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<Option<&'a Value>, Unreadable> {
+    if let Some(value) = claims.get(path) {
+        return Ok(Some(value));
+    }
+    let mut blocked = false;
+    for (dot, _) in path.match_indices('.') {
+        let (Some(head), Some(tail)) = (path.get(..dot), path.get(dot + 1..)) else { continue };
+        match claims.get(head) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(inner)) => match find(inner, tail) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(Unreadable) => blocked = true,
+            },
+            Some(_) => blocked = true,
+        }
+    }
+    if blocked { Err(Unreadable) } else { Ok(None) }
 }
 
 /// A text, or those of a list.

@@ -1,7 +1,7 @@
 //! Proofs that a caller holds the key its token is bound to (RFC 9449).
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -27,7 +27,7 @@ const MAX_AGE: u64 = 300;
 /// Clocks may differ by so many seconds.
 const LEEWAY: u64 = 60;
 /// Proofs of one period that are remembered; further ones have to wait for the next period.
-const MAX_REMEMBERED: usize = 1 << 17;
+const MAX_REMEMBERED: usize = 1 << 18;
 /// The path that the resource's own URL stands for.
 const RESOURCE_PATH: &str = "/mcp";
 
@@ -43,6 +43,8 @@ pub(super) struct Proofs {
 struct Used {
     began: u64,
     now: HashSet<[u8; 16]>,
+    /// How many of this period are whose.
+    shares: HashMap<Box<str>, usize>,
     before: HashSet<[u8; 16]>,
 }
 
@@ -53,8 +55,8 @@ impl Proofs {
     }
 
     /// Whether this request carries a fresh proof of the key with thumbprint `jkt` for the token
-    /// with this hash.
-    pub(super) fn check(&self, head: &Parts, token: &Digest, jkt: &str, now: u64) -> Result<(), Refusal> {
+    /// with this hash, which is `caller`'s and has been found valid.
+    pub(super) fn check(&self, head: &Parts, token: &Digest, jkt: &str, caller: &str, now: u64) -> Result<(), Refusal> {
         let mut values = head.headers.get_all("dpop").iter();
         let (Some(proof), None) = (values.next(), values.next()) else {
             return Err(Refusal::Proof { why: "there is not exactly one proof" });
@@ -62,7 +64,7 @@ impl Proofs {
         let proof = proof.to_str().ok().filter(|proof| proof.len() <= MAX_PROOF);
         let proof = proof.ok_or(Refusal::Proof { why: "the proof is too long or not ASCII" })?;
         let id = self.read(proof, head, token, jkt, now).map_err(|why| Refusal::Proof { why })?;
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).take(id, now)
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).take(id, caller, now)
     }
 
     /// What the proof is remembered by.
@@ -122,21 +124,26 @@ impl Proofs {
 }
 
 impl Used {
-    fn take(&mut self, id: [u8; 16], now: u64) -> Result<(), Refusal> {
+    fn take(&mut self, id: [u8; 16], caller: &str, now: u64) -> Result<(), Refusal> {
         if now.saturating_sub(self.began) > MAX_AGE + LEEWAY {
             // Nothing of the period before the last one can be used again.
             let idle = now.saturating_sub(self.began) > 2 * (MAX_AGE + LEEWAY);
             self.before = if idle { HashSet::new() } else { std::mem::take(&mut self.now) };
             self.now.clear();
+            self.shares.clear();
             self.began = now;
         }
         if self.before.contains(&id) || self.now.contains(&id) {
             return Err(Refusal::Proof { why: "the proof was used before" });
         }
-        if self.now.len() >= MAX_REMEMBERED {
+        // Nobody may have more than what is left for the others, so there is always room for a new
+        // caller: one alone gets half of the places, two get a third each.
+        let share = self.shares.get(caller).copied().unwrap_or_default();
+        if share >= MAX_REMEMBERED.saturating_sub(self.now.len()) {
             return Err(Refusal::Unavailable);
         }
         self.now.insert(id);
+        self.shares.insert(caller.into(), share + 1);
         Ok(())
     }
 }

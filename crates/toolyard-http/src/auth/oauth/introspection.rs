@@ -40,7 +40,8 @@ const ENDPOINT_FRESH: Duration = Duration::from_secs(60 * 60);
 
 type Outcome = Result<Accepted, Refusal>;
 
-/// Asks every issuer that answers questions, in the order of the configuration.
+/// Asks the one issuer that opaque tokens belong to. A token that names nobody is shown to nobody
+/// else: whoever reads it could use it.
 #[derive(Debug)]
 pub(super) struct OpaqueTokens {
     shared: Arc<Shared>,
@@ -48,7 +49,7 @@ pub(super) struct OpaqueTokens {
 
 #[derive(Debug)]
 struct Shared {
-    issuers: Vec<Introspector>,
+    issuer: Option<Introspector>,
     refused: Cache<&'static str>,
     questions: Mutex<HashMap<Digest, watch::Receiver<Option<Outcome>>>>,
     slots: Semaphore,
@@ -77,16 +78,16 @@ struct EndpointSource {
 
 impl OpaqueTokens {
     /// Asks nobody yet.
-    pub(super) fn new(issuers: Vec<Introspector>, clock: Clock) -> Self {
+    pub(super) fn new(issuer: Option<Introspector>, clock: Clock) -> Self {
         let shared =
-            Shared { issuers, refused: Cache::new(MAX_REFUSED), questions: Mutex::default(), slots: Semaphore::new(MAX_QUESTIONS), clock };
+            Shared { issuer, refused: Cache::new(MAX_REFUSED), questions: Mutex::default(), slots: Semaphore::new(MAX_QUESTIONS), clock };
         Self { shared: Arc::new(shared) }
     }
 
-    /// What the issuers say of this token; the same question is asked once at a time, and goes on
+    /// What the issuer says of this token; the same question is asked once at a time, and goes on
     /// when nobody waits for the answer any more, so that it need not be asked again.
     pub(super) async fn ask(&self, token: &str, hash: Digest) -> Outcome {
-        if self.shared.issuers.is_empty() {
+        if self.shared.issuer.is_none() {
             return Err(Refusal::Invalid { why: "it is no signed token, and no issuer answers questions" });
         }
         let mut answer = {
@@ -143,7 +144,7 @@ impl Shared {
     async fn outcome(&self, token: &str, hash: Digest) -> Outcome {
         let asked = async {
             let _slot = self.slots.acquire().await.map_err(|_| Refusal::Unavailable)?;
-            self.ask_all(token).await
+            self.ask(token).await
         };
         let outcome = timeout(QUESTION_CAP, asked).await.unwrap_or(Err(Refusal::Unavailable));
         if let Err(Refusal::Invalid { why }) = outcome {
@@ -154,23 +155,33 @@ impl Shared {
         outcome
     }
 
-    async fn ask_all(&self, token: &str) -> Outcome {
-        let mut silent = false;
-        for issuer in &self.issuers {
-            match issuer.ask(token).await {
-                Ok(None) => {}
-                Ok(Some(claims)) => {
-                    let accepted = issuer.rules.accept(&claims, Origin::Introspection, self.clock.unix());
-                    return accepted.map_err(|why| Refusal::Invalid { why });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, issuer = issuer.rules.name(), "the authorization server can't be asked about a token");
-                    silent = true;
-                }
+    async fn ask(&self, token: &str) -> Outcome {
+        let invalid = |why| Refusal::Invalid { why };
+        let issuer = self.issuer.as_ref().ok_or(Refusal::Unavailable)?;
+        match issuer.ask(token).await {
+            Ok(Some(claims)) => {
+                check_kind(&claims).map_err(invalid)?;
+                issuer.rules.accept(&claims, Origin::Introspection, self.clock.unix()).map_err(invalid)
+            }
+            Ok(None) => Err(invalid("its issuer does not know it as active")),
+            Err(error) => {
+                tracing::warn!(%error, issuer = issuer.rules.name(), "the authorization server can't be asked about a token");
+                Err(Refusal::Unavailable)
             }
         }
-        Err(if silent { Refusal::Unavailable } else { Refusal::Invalid { why: "no issuer knows it as active" } })
     }
+}
+
+/// Whether an answer is about an access token; some servers call refresh tokens active as well.
+fn check_kind(claims: &Map<String, Value>) -> Result<(), &'static str> {
+    let members: [(&str, &[&str]); 2] = [("token_type", &["bearer", "dpop", "access_token"]), ("token_use", &["access", "access_token"])];
+    for (name, kinds) in members {
+        let Some(value) = claims.get(name).filter(|value| !value.is_null()) else { continue };
+        if !value.as_str().is_some_and(|value| kinds.iter().any(|kind| value.eq_ignore_ascii_case(kind))) {
+            return Err("its issuer says that it is no access token");
+        }
+    }
+    Ok(())
 }
 
 impl Introspector {

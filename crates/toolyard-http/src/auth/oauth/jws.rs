@@ -66,16 +66,19 @@ pub(super) enum Form {
     Opaque,
 }
 
-/// Tells tokens that speak for themselves from those that only their issuer can read.
+/// How the header of a signed token begins: `{"` in base64url.
+const HEADER: &str = "eyJ";
+
+/// Tells tokens that speak for themselves from those that only their issuer can read. In doubt a
+/// token speaks for itself: it may be another issuer's, and then nobody is asked about it.
 pub(super) fn form(token: &str) -> Form {
-    let mut parts = token.split('.');
-    let head = parts.next().and_then(|head| URL_SAFE_NO_PAD.decode(head).ok());
-    if head.is_none_or(|head| serde_json::from_slice::<Map<String, Value>>(&head).is_err()) {
-        return Form::Opaque;
-    }
-    match parts.count() {
-        2 => Form::Signed,
-        4 => Form::Encrypted,
+    let in_base64url = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let header = token.split('.').next().and_then(|head| URL_SAFE_NO_PAD.decode(head).ok());
+    let readable = header.is_some_and(|header| serde_json::from_slice::<Map<String, Value>>(&header).is_ok());
+    match token.split('.').count() {
+        5 if readable => Form::Encrypted,
+        3 | 5 if token.split('.').all(in_base64url) => Form::Signed,
+        _ if readable || token.starts_with(HEADER) => Form::Signed,
         _ => Form::Opaque,
     }
 }
@@ -223,7 +226,10 @@ mod tests {
     fn the_form_of_a_token_tells_who_reads_it() {
         assert_eq!(form(&token(&json!({"alg": "none"}))), Form::Signed);
         assert_eq!(form(&format!("{}.a.b.c.d", URL_SAFE_NO_PAD.encode(r#"{"enc":"x"}"#))), Form::Encrypted);
-        for opaque in ["abc", "a.b.c", "W10.a.b", "e30", ""] {
+        for broken in ["a.b.c", "W10.a.b", "a.b.c.d.e", "e30", "eyJhbGciOi", "eyJ.a+b", "e30.a.b+c"] {
+            assert_eq!(form(broken), Form::Signed, "{broken}");
+        }
+        for opaque in ["abc", "a.b", "a.b+.c", "W10", "a.b.c.d", ""] {
             assert_eq!(form(opaque), Form::Opaque, "{opaque}");
         }
     }

@@ -70,7 +70,7 @@ impl Verifier {
         let fetcher = Fetcher::new(reach, config.ca_file.as_deref()).map_err(|error| setup("ca_file", error.to_string()))?;
         let fetcher = Arc::new(fetcher);
         let (mut names, mut identifiers) = (HashSet::new(), HashSet::new());
-        let (mut issuers, mut introspectors) = (Vec::new(), Vec::new());
+        let (mut issuers, mut introspector) = (Vec::new(), None);
         for issuer in &config.issuers {
             let place = |key: &str| format!("issuers.{}.{key}", issuer.name);
             if !names.insert(&issuer.name) || !identifiers.insert(&issuer.issuer) {
@@ -79,8 +79,12 @@ impl Verifier {
             check_issuer(issuer, &fetcher)?;
             let rules = Arc::new(Rules::new(issuer, &metadata::canonical(resource)));
             if let Some(introspection) = &issuer.introspection {
-                let introspector = Introspector::new(Arc::clone(&rules), introspection, Arc::clone(&fetcher), clock.clone());
-                introspectors.push(introspector.ok_or_else(|| setup(place("introspection"), "the credentials are too long"))?);
+                if introspector.is_some() {
+                    let problem = "another issuer is asked about opaque tokens already, and a token that names nobody may be shown to one issuer only; keep the `introspection` of the issuer that they come from";
+                    return Err(setup(place("introspection"), problem));
+                }
+                let asked = Introspector::new(Arc::clone(&rules), introspection, Arc::clone(&fetcher), clock.clone());
+                introspector = Some(asked.ok_or_else(|| setup(place("introspection"), "the credentials are too long"))?);
             }
             let source = KeySource {
                 name: issuer.name.clone(),
@@ -97,7 +101,7 @@ impl Verifier {
         }
         Ok(Self {
             issuers,
-            opaque: OpaqueTokens::new(introspectors, clock.clone()),
+            opaque: OpaqueTokens::new(introspector, clock.clone()),
             known: Cache::new(MAX_KNOWN),
             proofs: Proofs::new(resource),
             dpop: config.dpop,
@@ -113,7 +117,7 @@ impl Verifier {
         let now = Until { instant: self.clock.instant(), unix: self.clock.unix() };
         if let Some(accepted) = self.known.get(&hash, now) {
             self.check_possession(&accepted, credential.scheme, &hash, head, now.unix)?;
-            return Ok(accepted.grant);
+            return Ok(accepted.granted(now));
         }
         let (accepted, keep) = match form(credential.token) {
             Form::Signed => (self.check_signed(credential.token).await?, SIGNED_FOR),
@@ -127,7 +131,7 @@ impl Verifier {
             self.known.put(hash, accepted.clone(), until, now);
         }
         self.check_possession(&accepted, credential.scheme, &hash, head, now.unix)?;
-        Ok(accepted.grant)
+        Ok(accepted.granted(now))
     }
 
     async fn check_signed(&self, token: &str) -> Result<Accepted, Refusal> {
@@ -151,7 +155,9 @@ impl Verifier {
     fn check_possession(&self, accepted: &Accepted, scheme: Scheme, token: &Digest, head: &Parts, now: u64) -> Result<(), Refusal> {
         match (&accepted.jkt, scheme, self.dpop) {
             (Some(_), _, DpopMode::Off) => Err(Refusal::Invalid { why: "it is bound to a key, and proofs are not taken" }),
-            (Some(jkt), Scheme::Dpop, DpopMode::Accept | DpopMode::Require) => self.proofs.check(head, token, jkt, now),
+            (Some(jkt), Scheme::Dpop, DpopMode::Accept | DpopMode::Require) => {
+                self.proofs.check(head, token, jkt, accepted.grant.principal.name(), now)
+            }
             (Some(_), Scheme::Bearer, DpopMode::Accept | DpopMode::Require) => {
                 Err(Refusal::Invalid { why: "it is bound to a key and came without the proof" })
             }
@@ -159,6 +165,14 @@ impl Verifier {
             (None, Scheme::Bearer, DpopMode::Require) => Err(Refusal::Invalid { why: "it is not bound to a key" }),
             (None, Scheme::Bearer, DpopMode::Off | DpopMode::Accept) => Ok(()),
         }
+    }
+}
+
+impl Accepted {
+    /// The grant, with its end by the clock that streams go by.
+    fn granted(self, now: Until) -> Grant {
+        let left = Duration::from_secs(self.ends.saturating_sub(now.unix));
+        Grant { until: now.instant.checked_add(left), ..self.grant }
     }
 }
 

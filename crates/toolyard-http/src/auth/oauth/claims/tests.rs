@@ -147,13 +147,35 @@ fn the_same_subject_of_two_issuers_is_two_principals() {
 fn roles_come_from_nested_claims() {
     let claims = json!({
         "realm_access": {"roles": ["dev", "ops"]}, "groups": "staff", "https://corp.example/roles": ["boss"],
-        "a.b": {"c": "dotted"}, "n": 7, "mixed": [1, "text", null],
+        "a.b": {"c": "dotted"}, "n": null, "texts": ["text"], "_claim_names": {"other": "src1"}, "hasgroups": false,
     });
     let taking = |paths: &[&str]| Issuer { role_claims: paths.iter().map(|&path| path.to_owned()).collect(), ..issuer() };
     assert_eq!(roles(&taking(&["realm_access.roles", "groups"]), &claims), ["dev", "ops", "staff"]);
-    assert_eq!(roles(&taking(&["https://corp.example/roles", "a.b.c", "mixed"]), &claims), ["boss", "dotted", "text"]);
-    assert_eq!(roles(&taking(&["n", "missing", "realm_access", "groups.roles"]), &claims), Vec::<String>::new());
+    assert_eq!(roles(&taking(&["https://corp.example/roles", "a.b.c", "texts"]), &claims), ["boss", "dotted", "text"]);
+    assert_eq!(roles(&taking(&["n", "missing", "n.roles", "realm_access.other"]), &claims), Vec::<String>::new());
     assert_eq!(roles(&issuer(), &claims), Vec::<String>::new());
+}
+
+#[test]
+fn roles_that_can_not_be_read_refuse_the_token() {
+    let taking = Issuer { role_claims: vec!["groups".into(), "realm_access.roles".into()], ..issuer() };
+    let unreadable = "its roles can't be read: a role claim is neither a text nor a list of texts";
+    for value in [json!(7), json!(true), json!({"a": "dev"}), json!(["dev", 7]), json!([["dev"]]), json!(["dev", null])] {
+        assert_eq!(accept_of(&taking, &json!({ "groups": value })).unwrap_err(), unreadable, "{value}");
+    }
+    assert_eq!(accept_of(&taking, &json!({"realm_access": ["dev"]})).unwrap_err(), unreadable);
+    assert_eq!(accept_of(&taking, &json!({"realm_access": {"roles": {"dev": true}}})).unwrap_err(), unreadable);
+    let elsewhere = "its roles can't be read: they are too many to be in the token (`_claim_names`, `hasgroups`)";
+    for claims in [
+        json!({"_claim_names": {"groups": "src1"}}),
+        json!({"_claim_names": {"realm_access": "src1"}, "groups": ["dev"]}),
+        json!({"_claim_names": "groups"}),
+        json!({"hasgroups": true}),
+        json!({"hasgroups": "true"}),
+    ] {
+        assert_eq!(accept_of(&taking, &claims).unwrap_err(), elsewhere, "{claims}");
+        assert_eq!(roles(&issuer(), &claims), Vec::<String>::new(), "nobody asks for roles");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Caller {
     }
 
     fn check(&self, head: &Parts) -> Result<(), Refusal> {
-        self.proofs.check(head, &TOKEN, &self.jkt, NOW)
+        self.proofs.check(head, &TOKEN, &self.jkt, "ada", NOW)
     }
 
     fn why(&self, header: &Value, claims: &Value) -> &'static str {
@@ -132,23 +132,37 @@ fn a_proof_names_the_address_without_its_query() {
 fn proofs_are_remembered_for_as_long_as_they_are_good() {
     let mut used = Used::default();
     let used_before = Err(Refusal::Proof { why: "the proof was used before" });
-    assert_eq!(used.take([1; 16], NOW), Ok(()));
-    assert_eq!(used.take([1; 16], NOW + 360), used_before);
-    assert_eq!(used.take([2; 16], NOW + 361), Ok(()));
-    assert_eq!(used.take([1; 16], NOW + 361), used_before, "the period before counts as well");
-    assert_eq!(used.take([2; 16], NOW + 722), used_before);
-    assert_eq!(used.take([1; 16], NOW + 722), Ok(()), "it is too old to pass the other checks by now");
-    assert_eq!(used.take([2; 16], NOW + 10_000), Ok(()));
+    assert_eq!(used.take([1; 16], "ada", NOW), Ok(()));
+    assert_eq!(used.take([1; 16], "ada", NOW + 360), used_before);
+    assert_eq!(used.take([2; 16], "ada", NOW + 361), Ok(()));
+    assert_eq!(used.take([1; 16], "ada", NOW + 361), used_before, "the period before counts as well");
+    assert_eq!(used.take([2; 16], "ada", NOW + 722), used_before);
+    assert_eq!(used.take([1; 16], "ada", NOW + 722), Ok(()), "it is too old to pass the other checks by now");
+    assert_eq!(used.take([2; 16], "ada", NOW + 10_000), Ok(()));
+}
+
+/// Takes proofs for a caller until none is taken any more.
+fn exhaust(used: &mut Used, caller: &str, mark: u8) -> usize {
+    let mut taken = 0_usize;
+    loop {
+        let mut id = [mark; 16];
+        id[..8].copy_from_slice(&taken.to_le_bytes());
+        match used.take(id, caller, NOW) {
+            Ok(()) => taken += 1,
+            refused => {
+                assert_eq!(refused, Err(Refusal::Unavailable));
+                return taken;
+            }
+        }
+    }
 }
 
 #[test]
-fn no_proof_is_taken_that_can_not_be_remembered() {
+fn a_caller_with_many_proofs_leaves_room_for_the_others() {
     let mut used = Used::default();
-    for n in 0..MAX_REMEMBERED {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&n.to_le_bytes());
-        assert_eq!(used.take(id, NOW), Ok(()));
-    }
-    assert_eq!(used.take([255; 16], NOW), Err(Refusal::Unavailable));
-    assert_eq!(used.take([255; 16], NOW + 361), Ok(()));
+    assert_eq!(exhaust(&mut used, "ada", 1), MAX_REMEMBERED / 2);
+    assert_eq!(exhaust(&mut used, "eve", 2), MAX_REMEMBERED / 4);
+    assert_eq!(used.take([3; 16], "bob", NOW), Ok(()));
+    assert_eq!(used.take([4; 16], "ada", NOW), Err(Refusal::Unavailable));
+    assert_eq!(used.take([4; 16], "ada", NOW + 361), Ok(()), "the next period is new");
 }

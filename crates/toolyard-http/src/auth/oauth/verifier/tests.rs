@@ -377,3 +377,51 @@ async fn the_claims_of_the_fixture_are_those_of_an_access_token() {
     let rules = claims::Rules::new(&Issuer::new("corp", &fixture.server.base), RESOURCE);
     assert_eq!(rules.accept(&claims, claims::Origin::Token, fixture.clock.unix()).unwrap().expires, fixture.clock.unix() + 3600);
 }
+
+#[tokio::test]
+async fn a_grant_ends_with_its_token_and_what_is_forgiven() {
+    let exact = |issuer: Issuer| Issuer { leeway: Duration::from_secs(30), max_token_age: Some(Duration::from_secs(100)), ..issuer };
+    let fixture = fixture_with(exact, |config| config).await;
+    let left = async |token: &str| {
+        let credential = Credential { scheme: Scheme::Bearer, token };
+        let grant = fixture.verifier.verify(credential, hash_token(token), &request(&[])).await.unwrap();
+        grant.until.unwrap().saturating_duration_since(fixture.clock.instant()).as_secs_f64().round()
+    };
+    let short = fixture.signer.access_token("k1", &fixture.claims_with("exp", json!(fixture.clock.unix() + 60)));
+    let old = fixture.token();
+    assert!((88.0..=90.0).contains(&left(&short).await));
+    assert!((128.0..=130.0).contains(&left(&old).await), "its age is limited");
+    fixture.clock.advance(20);
+    assert!((68.0..=70.0).contains(&left(&short).await), "also once the token is known");
+}
+
+#[tokio::test]
+async fn streams_end_when_the_token_that_opened_them_expires() {
+    use crate::testing::{TestServer, borrowed, stateless};
+    let scripted = Scripted::start().await;
+    let signer = Signer::new("ES256");
+    publish(&scripted, &[signer.published("k1")]);
+    let issuer = Issuer { leeway: Duration::ZERO, audiences: vec![RESOURCE.into()], ..Issuer::new("corp", &scripted.base) };
+    let server = TestServer::start(|http| {
+        http.auth.unauthenticated = false;
+        http.auth.oauth = Some(config(vec![issuer]));
+        http.legacy_sse = true;
+    })
+    .await;
+    let now = Clock::default().unix();
+    let claims = json!({"iss": scripted.base, "aud": RESOURCE, "sub": "ada", "exp": now + 3, "iat": now, "scope": "mcp:read"});
+    let authorization = format!("Bearer {}", signer.access_token("k1", &claims));
+    let began = std::time::Instant::now();
+    let mut legacy = server.connect().await;
+    assert_eq!(legacy.ask("GET", "/sse", &[("Authorization", &authorization)], "").await.status, 200);
+    let mut listener = server.connect().await;
+    let (mut headers, body) = stateless("subscriptions/listen", None, json!({"notifications": {"toolsListChanged": true}}));
+    headers.push(("Authorization".into(), authorization.clone()));
+    assert_eq!(listener.ask("POST", "/mcp", &borrowed(&headers), &body).await.status, 200);
+    assert_eq!(listener.event().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
+    assert!(legacy.chunk().await.is_some_and(|first| first.starts_with("event: endpoint")));
+    assert_eq!((legacy.chunk().await, listener.event().await), (None, None));
+    assert!((1..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    crate::testing::until("the end of the streams", || server.streams() == 0).await;
+    assert_eq!(legacy.ask("GET", "/sse", &[("Authorization", &authorization)], "").await.status, 401);
+}
