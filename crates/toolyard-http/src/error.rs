@@ -21,9 +21,16 @@ pub enum HttpError {
     Contradiction,
     /// The public address is for others, and nobody would have to say who they are.
     #[error(
-        "a public address is for callers from elsewhere, who have to authenticate: configure tokens or OAuth, or remove the public address"
+        "a public address, allowed hosts and allowed origins are for callers from elsewhere, who have to authenticate: configure tokens \
+         or OAuth, or remove them"
     )]
     PublicWithoutAuth,
+    /// Access tokens would have to be issued for an address that stands for all of them.
+    #[error(
+        "access tokens are issued for the address clients use, and {0} is none: say it with `--public-url` or `http.publicUrl`, as in \
+         `https://tools.example.com/mcp`"
+    )]
+    NoPublicUrl(SocketAddr),
     /// A certificate for a Unix socket.
     #[error("a Unix socket is not encrypted; remove `--tls-cert` and `--tls-key`, or listen at an address")]
     TlsOnSocket,

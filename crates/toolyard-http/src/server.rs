@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use toolyard_core::ToolDefinition;
 use toolyard_server::{HttpOptions, Server};
@@ -21,6 +21,11 @@ use crate::{
 
 /// How often figures are taken and sums of refusals written.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Bounds beyond these overflow something on their way: permits of a semaphore on 32 bits, points
+/// in time.
+const MOST: usize = (1 << 29) - 1;
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// A server whose listeners are open; nothing is answered before [`BoundServer::serve`].
 pub struct BoundServer {
@@ -193,11 +198,15 @@ fn options(limits: &HttpLimits, metrics: &Metrics) -> HttpOptions {
 /// Everything that needs no listener to be seen.
 fn check(config: &mut HttpConfig) -> Result<(), HttpError> {
     let somebody = !config.auth.tokens.is_empty() || config.auth.oauth.is_some();
+    let elsewhere = config.public_url.is_some() || !config.allowed_hosts.is_empty() || !config.allowed_origins.is_empty();
     match (&config.listen, somebody, config.auth.unauthenticated) {
         (_, true, true) => return Err(HttpError::Contradiction),
         (Listen::Tcp(address), false, _) if !config.listen.is_local() => return Err(HttpError::Open(*address)),
         (Listen::Tcp(_), false, false) => return Err(HttpError::NoAuth),
-        (Listen::Tcp(_), false, true) if config.public_url.is_some() => return Err(HttpError::PublicWithoutAuth),
+        (_, false, _) if elsewhere => return Err(HttpError::PublicWithoutAuth),
+        (Listen::Tcp(address), true, _) if address.ip().is_unspecified() && config.auth.oauth.is_some() && config.public_url.is_none() => {
+            return Err(HttpError::NoPublicUrl(*address));
+        }
         // Only its owner can open the socket.
         (Listen::Unix(_), false, _) => config.auth.unauthenticated = true,
         (Listen::Unix(_), true, false) | (Listen::Tcp(_), _, _) => {}
@@ -259,9 +268,13 @@ fn check_limits(limits: &HttpLimits) -> Result<(), HttpError> {
     if limits.max_head_bytes < 1024 {
         return Err(HttpError::Limit { name: "maxHeadBytes", problem: "is below 1024; tokens alone need that much" });
     }
-    let far = Instant::now().checked_add(limits.drain);
-    if far.is_none() {
-        return Err(HttpError::Limit { name: "drain", problem: "is longer than clocks can count" });
+    let beside = [("maxWaiting", limits.max_waiting), ("maxHeadBytes", limits.max_head_bytes)];
+    if let Some((name, _)) = counts.iter().chain(&beside).find(|(_, value)| *value > MOST) {
+        return Err(HttpError::Limit { name, problem: "is above 536870911; choose a smaller number" });
+    }
+    let long = [("maxWait", limits.max_wait), ("earlyHeaders", limits.early_headers), ("drain", limits.drain)];
+    if let Some((name, _)) = times.iter().chain(&long).find(|(_, time)| *time > LONGEST) {
+        return Err(HttpError::Limit { name, problem: "is longer than a year; choose a shorter time" });
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use crate::{
-    HttpConfig, HttpError, Listen, Metrics, Purpose, TlsFiles, bind,
+    HttpConfig, HttpError, Issuer, Listen, Metrics, OauthConfig, Purpose, TlsFiles, bind,
     testing::{TestServer, Work, local_config, refusal_of, server, token},
 };
 
@@ -58,6 +58,23 @@ async fn a_public_address_has_to_be_https_and_to_lead_to_mcp() {
     let mut open = local_config();
     open.public_url = Some(Url::parse("https://tools.example.com/mcp").expect("a URL"));
     assert!(matches!(refusal(open).await, HttpError::PublicWithoutAuth));
+    let mut hosts = local_config();
+    hosts.allowed_hosts = vec!["tools.example.com".into()];
+    assert!(matches!(refusal(hosts).await, HttpError::PublicWithoutAuth));
+    let mut origins = local_config();
+    origins.allowed_origins = vec!["https://app.example.com".into()];
+    assert!(matches!(refusal(origins).await, HttpError::PublicWithoutAuth));
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut socket = HttpConfig::new(Listen::Unix(directory.path().join("tools.sock")));
+    socket.public_url = Some(Url::parse("https://tools.example.com/mcp").expect("a URL"));
+    assert!(matches!(refusal(socket).await, HttpError::PublicWithoutAuth));
+}
+
+#[tokio::test]
+async fn access_tokens_are_not_issued_for_an_address_that_stands_for_all() {
+    let mut config = HttpConfig::new(at("0.0.0.0:0"));
+    config.auth.oauth = Some(OauthConfig::new(vec![Issuer::new("idp", "https://idp.example.com")]));
+    assert!(matches!(refusal(config).await, HttpError::NoPublicUrl(_)));
 }
 
 #[tokio::test]
@@ -97,6 +114,25 @@ async fn a_limit_of_zero_is_named() {
     let mut config = local_config();
     config.limits.max_head_bytes = 100;
     assert!(refusal(config).await.to_string().contains("maxHeadBytes"));
+}
+
+#[tokio::test]
+async fn limits_that_nothing_could_count_are_named() {
+    type Change = fn(&mut crate::HttpLimits);
+    let changes: [(&str, Change); 6] = [
+        ("maxConnections", |limits| limits.max_connections = usize::MAX),
+        ("maxBodyBytes", |limits| limits.max_body_bytes = usize::MAX),
+        ("maxWaiting", |limits| limits.max_waiting = 1 << 29),
+        ("keepAlive", |limits| limits.keep_alive = std::time::Duration::MAX),
+        ("earlyHeaders", |limits| limits.early_headers = std::time::Duration::MAX),
+        ("drain", |limits| limits.drain = std::time::Duration::MAX),
+    ];
+    for (name, change) in changes {
+        let mut config = local_config();
+        change(&mut config.limits);
+        let error = refusal(config).await.to_string();
+        assert!(error.starts_with(&format!("the limit `{name}` is ")) && error.contains("choose a "), "{error}");
+    }
 }
 
 #[tokio::test]
