@@ -14,7 +14,7 @@ use super::{Failure, Outcome, args::ServeArgs, environment, logging, output, set
 use crate::Toolyard;
 
 #[cfg(feature = "http")]
-pub(super) use http::listen_of;
+pub(super) use http::{check, listen_of};
 
 pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     logging::start(&args.log)?;

@@ -216,12 +216,23 @@ pub(crate) fn parse_public_url(text: &str) -> Result<Url, String> {
         "must not hold a user or password"
     } else if url.query().is_some() || url.fragment().is_some() {
         "must not hold `?` or `#`"
-    } else if url.path() == "/" {
-        "lacks the path of the endpoint, such as `/mcp`"
+    } else if url.scheme() == "http" && !is_loopback(&url) {
+        "is not encrypted, and clients send tokens only to `https`"
+    } else if !url.path().ends_with("/mcp") {
+        "lacks the path of the endpoint, `/mcp`, at its end"
     } else {
         return Ok(url);
     };
     Err(format!("the address {problem}; write `https://tools.example.com/mcp`"))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 pub(crate) fn check_host(host: &str) -> Result<(), String> {

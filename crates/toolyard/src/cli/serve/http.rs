@@ -30,6 +30,8 @@ const SPARE_THREADS: usize = 8;
 /// How long an idle blocking thread is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Where to serve HTTP: the option, the configuration, then `MCP_PORT`; none for stdio.
@@ -123,8 +125,38 @@ fn overridden(mut settings: HttpSettings, args: &HttpArgs) -> Result<HttpSetting
     Ok(settings)
 }
 
-/// Settles who may call; nobody is let in without being asked unless that was said.
+/// Whether `serve` would take these settings; opens no port and makes no token. None when stdio is
+/// served.
+pub(in crate::cli) fn check(settings: HttpSettings) -> Result<Option<Listen>, Failure> {
+    let Some(listen) = listen_of(&settings, &environment::variable)? else { return Ok(None) };
+    let (config, _) = settled(listen.clone(), settings, false)?;
+    let tls = config.tls.iter().flat_map(|tls| [("http.tls.certificate", &tls.certificate), ("http.tls.key", &tls.key)]);
+    let roots = config.auth.oauth.iter().filter_map(|oauth| Some(("http.oauth.caFile", oauth.ca_file.as_ref()?)));
+    for (key, path) in tls.chain(roots) {
+        files::read_text(path, MAX_PEM_BYTES)
+            .with_context(|| format!("{key}: `{}` can't be read", path.display()))
+            .map_err(Failure::Setup)?;
+    }
+    if config.tls.is_some() && matches!(config.listen, Listen::Unix(_)) {
+        return Err(Failure::Setup(anyhow!("http.tls: a Unix socket is not encrypted; leave one of them out")));
+    }
+    Ok(Some(listen))
+}
+
+/// Settles who may call, and makes the token of this machine when it is needed.
 fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: &Toolyard) -> Result<(HttpConfig, Credential), Failure> {
+    let (mut config, credential) = settled(listen, settings, unauthenticated)?;
+    if let Some(credential) = credential {
+        return Ok((config, credential));
+    }
+    let (token, file) = yard.local_token().map_err(Failure::setup)?;
+    config.auth.tokens.push(token);
+    Ok((config, Credential::File(file)))
+}
+
+/// What callers have to show, none for the token of this machine; nobody is let in without being
+/// asked unless that was said.
+fn settled(listen: Listen, settings: HttpSettings, unauthenticated: bool) -> Result<(HttpConfig, Option<Credential>), Failure> {
     let credential = if settings.oauth.is_some() { Credential::Oauth } else { Credential::Token };
     let has_auth = settings.has_auth();
     let mut config = settings.config(listen, secret).map_err(Failure::setup)?;
@@ -133,7 +165,7 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
             let problem = "--unauthenticated-loopback: the configuration has tokens or OAuth; remove them, or leave the option out";
             return Err(Failure::Setup(anyhow!(problem)));
         }
-        return Ok((config, credential));
+        return Ok((config, Some(credential)));
     }
     let address = match &config.listen {
         Listen::Unix(_) if unauthenticated => {
@@ -147,7 +179,7 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
                     "with {opening} others than this user would call through the socket without a token; configure `http.tokens` \
                      (`toolyard token new` makes one) or `http.oauth`, or leave it out"
                 ))),
-                None => Ok((config, Credential::None)),
+                None => Ok((config, Some(Credential::None))),
             };
         }
         Listen::Tcp(address) => *address,
@@ -168,11 +200,9 @@ fn secured(listen: Listen, settings: HttpSettings, unauthenticated: bool, yard: 
             )));
         }
         config.auth.unauthenticated = true;
-        return Ok((config, Credential::None));
+        return Ok((config, Some(Credential::None)));
     }
-    let (token, file) = yard.local_token().map_err(Failure::setup)?;
-    config.auth.tokens.push(token);
-    Ok((config, Credential::File(file)))
+    Ok((config, None))
 }
 
 /// What lets callers in from beyond this machine, although only this machine is listened to.

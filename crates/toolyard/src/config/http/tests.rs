@@ -284,6 +284,8 @@ fn addresses_hosts_and_origins_are_refused_with_what_to_write() {
     for (http, problem) in [
         (json!({ "listen": "example.com:80" }), "http.listen: `example.com` is no IP address"),
         (json!({ "publicUrl": "https://a.example" }), "http.publicUrl: the address lacks the path of the endpoint"),
+        (json!({ "publicUrl": "https://a.example/api" }), "http.publicUrl: the address lacks the path of the endpoint"),
+        (json!({ "publicUrl": "http://a.example/mcp" }), "http.publicUrl: the address is not encrypted"),
         (json!({ "publicUrl": "https://a.example/mcp?x" }), "http.publicUrl: the address must not hold `?` or `#`"),
         (json!({ "allowedHosts": ["*"] }), "http.allowedHosts[0]: a host with `*` would let any web page in"),
         (json!({ "allowedHosts": ["https://a.example"] }), "http.allowedHosts[0]: `https://a.example` is an address, not a host"),

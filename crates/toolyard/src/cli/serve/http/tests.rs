@@ -1,7 +1,7 @@
 use clap::Parser as _;
 use toolyard_http::{AuthConfig, Listen};
 
-use super::{Credential, Failure, HttpArgs, HttpSettings, chosen, overridden, refuse_lone_options, secured, without_line_break};
+use super::{Credential, Failure, HttpArgs, HttpSettings, check, chosen, overridden, refuse_lone_options, secured, without_line_break};
 use crate::{
     Toolyard,
     cli::args::{Cli, Command},
@@ -233,4 +233,21 @@ fn a_secret_from_a_file_loses_one_line_break_of_any_system() {
     for (text, expected) in [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s \r", "s \r"), ("", "")] {
         assert_eq!(without_line_break(text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn what_serve_would_refuse_is_refused_by_the_check_of_the_configuration() {
+    for (http, expected) in [
+        (r#"{"listen":"0.0.0.0:8080"}"#, "`0.0.0.0:8080` can be reached from other machines"),
+        (r#"{"listen":":8080","health":":8080"}"#, "http.health: `127.0.0.1:8080` is where requests are taken"),
+        (r#"{"listen":"unix:/run/x.sock","publicUrl":"https://a.example/mcp"}"#, "with the public address"),
+        (
+            r#"{"listen":":8080","tls":{"certificate":"/none/c.pem","key":"/none/k.pem"}}"#,
+            "http.tls.certificate: `/none/c.pem` can't be read",
+        ),
+    ] {
+        let refused = problem(check(settings(http)));
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    assert_eq!(check(settings(r#"{"listen":":8080"}"#)).ok(), Some(Some(tcp("127.0.0.1:8080"))));
 }
