@@ -1,6 +1,7 @@
 //! Takes connections and serves each until it ends.
 
 pub(crate) mod descriptors;
+mod pace;
 pub(crate) mod unix;
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{HttpLimits, routes::App, tls::Tls};
+use pace::{Noted, Pace, Paced};
 use unix::UnixSocket;
 
 /// A TLS handshake must be over by then.
@@ -30,6 +32,10 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long nothing is accepted when descriptors are used up; without it the loop would spin.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection on which nothing has happened for so long at the end is closed: half a head, or an
+/// answer that nobody reads.
+const QUIET: Duration = Duration::from_millis(800);
 
 /// What is cancelled gets so long to tell its client.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -161,11 +167,13 @@ async fn encrypted(stream: TcpStream, tls: &Tls, http: &http1::Builder, app: &Ar
 }
 
 async fn exchange<I: Read + Write + Unpin>(stream: I, http: &http1::Builder, app: &Arc<App>, stops: &Stops) {
+    let pace = Pace::default();
     let service = service_fn(|request| {
         let app = Arc::clone(app);
-        async move { Ok::<_, Infallible>(app.answer(request).await) }
+        let under_way = pace.begin();
+        async move { Ok::<_, Infallible>(app.answer(request).await.map(|answer| Paced::new(answer, under_way))) }
     });
-    let mut connection = pin!(http.serve_connection(stream, service));
+    let mut connection = pin!(http.serve_connection(Noted::new(stream, pace.clone()), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
@@ -173,6 +181,7 @@ async fn exchange<I: Read + Write + Unpin>(stream: I, http: &http1::Builder, app
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = pace.quiet(QUIET, || app.metrics().active_calls() == 0) => Ok(()),
                 () = stops.connections.cancelled() => Ok(()),
             }
         }

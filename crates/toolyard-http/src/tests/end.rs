@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::testing::{TestServer, borrowed, refusal_of, stateless, stateless_call, until};
+use crate::testing::{TestServer, borrowed, initialize, refusal_of, stateless, stateless_call, until};
 
 #[tokio::test]
 async fn calls_under_way_finish_and_idle_connections_close() {
@@ -64,4 +64,48 @@ async fn a_server_without_anything_to_do_ends_at_once() {
     server.stop();
     server.ended().await;
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn half_a_head_delays_the_end_by_no_more_than_a_moment() {
+    let server = TestServer::start(|_| ()).await;
+    let mut half = server.connect().await;
+    half.send_raw("POST /mcp HT").await;
+    let mut second = server.connect().await;
+    assert_eq!(second.call("demo_echo", json!({"text": "x"})).await.status, 200);
+    second.send_raw("POST /mcp HTTP/1.1\r\nHost: localhost\r\nX").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    server.stop();
+    server.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(half.closed().await && second.closed().await);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_delay_the_end_by_no_more_than_a_moment() {
+    let server = TestServer::start(|config| config.legacy_sse = true).await;
+    let mut stream = server.connect().await;
+    stream.ask("GET", "/sse", &[], "").await;
+    let endpoint = stream.chunk().await.expect("an event");
+    let endpoint = endpoint.trim().strip_prefix("event: endpoint\ndata: ").expect("the endpoint");
+    let mut posts = server.connect().await;
+    let json_type = [("Content-Type", "application/json")];
+    assert_eq!(posts.ask("POST", endpoint, &json_type, &initialize("2024-11-05")).await.status, 202);
+    let text = "x".repeat(20_000);
+    let mut taken = 0;
+    loop {
+        let params = json!({"name": "demo_echo", "arguments": {"text": text}});
+        let call = json!({"jsonrpc": "2.0", "id": taken + 1, "method": "tools/call", "params": params}).to_string();
+        if posts.ask("POST", endpoint, &json_type, &call).await.status == 503 {
+            break;
+        }
+        taken += 1;
+        assert!(taken < 5_000, "there is no end to what it keeps for a client that does not read");
+    }
+    assert!(taken > 10, "{taken}");
+    let began = Instant::now();
+    server.stop();
+    server.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
 }
