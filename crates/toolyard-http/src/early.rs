@@ -147,8 +147,9 @@ impl Spliced {
         if answer.first() == Some(&b'{') {
             return Poll::Ready(Some(event("", answer)));
         }
-        let id = peek(&self.request).id.unwrap_or("null");
-        let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32603,"message":"internal error"}}}}"#);
+        // The protocol has no `null` for an id that is not known.
+        let id = peek(&self.request).id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+        let error = format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32603,"message":"internal error"}}}}"#);
         Poll::Ready(Some(event("", error.as_bytes())))
     }
 }
@@ -166,4 +167,25 @@ impl http_body::Body for Spliced {
 fn is_stream<B>(response: &Response<B>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_names_the_request_only_if_it_is_known() {
+        for (request, want) in [
+            (
+                r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#,
+                r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32603,"message":"internal error"}}"#,
+            ),
+            (r#"{"jsonrpc":"2.0"}"#, r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"internal error"}}"#),
+        ] {
+            let work: Work = futures::future::pending().boxed();
+            let mut stream = Spliced::new(work, Bytes::from_static(request.as_bytes()), Duration::from_secs(1));
+            let Poll::Ready(Some(event)) = stream.finish(b"") else { panic!("no event") };
+            assert_eq!(String::from_utf8_lossy(&event), format!("data: {want}\n\n"));
+        }
+    }
 }
