@@ -92,7 +92,8 @@ impl Health {
         self.0.metrics.audit_failed_within(AUDIT_MEMORY)
     }
 
-    fn status(&self) -> &'static str {
+    /// `starting`, `ok`, `degraded` or `draining`.
+    pub(crate) fn status(&self) -> &'static str {
         match self.0.stage.load(Ordering::Acquire) {
             STARTING => "starting",
             READY if self.audit_fails() => "degraded",
@@ -102,7 +103,7 @@ impl Health {
     }
 
     /// Without an audit trail nothing that changes something runs, so calls belong elsewhere.
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.status() == "ok"
     }
 

@@ -19,7 +19,9 @@ use crate::{
     HttpConfig, HttpLimits, Metrics,
     auth::Authenticator,
     metrics::Watched,
-    middleware::{admission::Admission, flood::Refusals, headers, hosts::HostRules, rate::RateLimiter, request_id::RequestId},
+    middleware::{
+        admission::Admission, budget::Budget, flood::Refusals, headers, hosts::HostRules, rate::RateLimiter, request_id::RequestId,
+    },
     ops::Health,
 };
 pub(crate) use body::{Answer, Content};
@@ -33,12 +35,13 @@ pub(crate) struct App {
     cors: Cors,
     rate: RateLimiter,
     admission: Admission,
+    budget: Arc<Budget>,
     /// None without the legacy transport.
     streams: Option<Arc<Streams>>,
     /// The path of `/mcp` as clients write it.
     public_path: String,
-    /// Whether clients come over TLS, here or at a proxy.
-    encrypted: bool,
+    /// Whether browsers are told to come over TLS only.
+    insists_on_tls: bool,
 }
 
 /// What an [`App`] is made of.
@@ -103,6 +106,16 @@ impl Route {
     }
 }
 
+/// Clients come over TLS, here or at a proxy, and by a name that is this server's own: for
+/// `localhost` browsers would apply it to every server on their machine, and for addresses never.
+fn insists_on_tls(url: &Url) -> bool {
+    let own = url.domain().is_some_and(|name| {
+        let name = name.trim_end_matches('.');
+        name != "localhost" && !name.ends_with(".localhost")
+    });
+    own && url.scheme() == "https"
+}
+
 impl App {
     pub(crate) fn new(parts: AppParts, server: &Server, config: &HttpConfig, url: &Url) -> Self {
         let limits = &parts.limits;
@@ -110,9 +123,10 @@ impl App {
             cors: Cors::new(&config.allowed_origins),
             rate: RateLimiter::new(limits.rate, limits.rate_window),
             admission: Admission::new(limits),
-            streams: config.legacy_sse.then(|| Arc::new(Streams::new(server.clone(), url.path(), limits))),
+            budget: Budget::new(limits.max_body_bytes),
+            streams: config.legacy_sse.then(|| Arc::new(Streams::new(server.clone(), parts.metrics.clone(), url.path(), limits))),
             public_path: url.path().to_owned(),
-            encrypted: url.scheme() == "https",
+            insists_on_tls: insists_on_tls(url),
             parts,
         }
     }
@@ -146,6 +160,12 @@ impl App {
         }
     }
 
+    /// Bytes that bodies hold beyond what is free.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.budget.held()
+    }
+
     /// The first step of the end: streams that only listen end, nothing new begins.
     pub(crate) fn drain(&self) {
         self.parts.health.draining();
@@ -176,7 +196,7 @@ impl App {
         // All that follow at once.
         response_headers.reserve(10);
         headers::secure(response_headers);
-        if self.encrypted {
+        if self.insists_on_tls {
             headers::insist_on_tls(response_headers);
         }
         id.answer(response_headers);
@@ -191,6 +211,7 @@ impl App {
         let (head, body) = request.into_parts();
         if let Err(forbidden) = self.parts.hosts.check(&head) {
             self.refused(forbidden.reason(), None, id, head.uri.path());
+            guarded::linger_unread(&head, body).await;
             return reply::error(forbidden.status(), forbidden.message()).map(Answer::from);
         }
         if head.method == Method::OPTIONS && route != Route::Unknown {
@@ -199,13 +220,20 @@ impl App {
         match (route, head.method.as_str()) {
             (Route::Mcp, "POST") => self.post(head, body, id).await,
             (Route::Mcp, "GET" | "DELETE") => self.listen(head, id).await,
-            (Route::Sse, "GET") => self.open_stream(head, id).await.map(Answer::from),
+            (Route::Sse, "GET") => self.open_stream(head, id).await,
             (Route::Messages, "POST") => self.push(head, body, id).await.map(Answer::from),
             (Route::Metadata, "GET" | "HEAD") => self.metadata().map(Answer::from),
-            (Route::Health, "GET" | "HEAD") => reply::json(StatusCode::OK, r#"{"status":"ok"}"#).map(Answer::from),
+            (Route::Health, "GET" | "HEAD") => self.health().map(Answer::from),
             (Route::Unknown, _) => reply::refuse(StatusCode::NOT_FOUND, "not found").map(Answer::from),
             _ => reply::method_not_allowed(route.methods()).map(Answer::from),
         }
+    }
+
+    /// How the server is doing, without the detail its own port tells.
+    fn health(&self) -> Reply {
+        let health = &self.parts.health;
+        let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        reply::json(status, format!(r#"{{"status":"{}"}}"#, health.status()))
     }
 
     /// What clients need to know to get a token (RFC 9728).
@@ -224,5 +252,26 @@ impl App {
     fn refused(&self, reason: &'static str, principal: Option<&str>, id: &RequestId, detail: &str) {
         self.parts.metrics.refused(reason);
         self.parts.refusals.note(principal, id.as_str(), reason, detail, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_held_to_tls_only_at_names_of_this_server() {
+        for (url, want) in [
+            ("https://tools.example.com/mcp", true),
+            ("http://tools.example.com/mcp", false),
+            ("https://localhost:8080/mcp", false),
+            ("https://a.localhost/mcp", false),
+            ("https://localhost./mcp", false),
+            ("https://127.0.0.1:8080/mcp", false),
+            ("https://[::1]/mcp", false),
+            ("https://10.0.0.7/mcp", false),
+        ] {
+            assert_eq!(insists_on_tls(&Url::parse(url).expect("a URL")), want, "{url}");
+        }
     }
 }

@@ -76,6 +76,16 @@ impl TestServer {
         self.app.watched().streams
     }
 
+    /// Makes it look as if the audit trail could not be written.
+    pub(crate) fn fail_audit(&self) {
+        self.app.metrics().observer().audit_failed();
+    }
+
+    /// Bytes that bodies hold beyond what is free.
+    pub(crate) fn held(&self) -> usize {
+        self.app.held()
+    }
+
     /// Tells it to stop.
     pub(crate) fn stop(&self) {
         self.stop.cancel();

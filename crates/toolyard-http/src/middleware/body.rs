@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
+use super::budget::{Share, Spent};
 use crate::HttpLimits;
 
 /// What `Content-Length` may reserve; more is reserved as it arrives.
@@ -23,6 +24,14 @@ pub(crate) enum BodyError {
     Encoded,
     /// Not JSON. Pages of other sites can send some other types without being asked first.
     NotJson,
+    /// Other bodies hold all bytes there are for them.
+    NoRoom,
+}
+
+impl From<Spent> for BodyError {
+    fn from(_: Spent) -> Self {
+        Self::NoRoom
+    }
 }
 
 impl BodyError {
@@ -32,6 +41,7 @@ impl BodyError {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Encoded | Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -43,6 +53,7 @@ impl BodyError {
             Self::Broken => "body_broken",
             Self::Encoded => "body_encoded",
             Self::NotJson => "content_type",
+            Self::NoRoom => "busy",
         }
     }
 
@@ -54,6 +65,7 @@ impl BodyError {
             Self::Broken => "the body is incomplete".into(),
             Self::Encoded => "send the body without Content-Encoding".into(),
             Self::NotJson => "Content-Type has to be application/json".into(),
+            Self::NoRoom => "too many large bodies are under way, try again later".into(),
         }
     }
 }
@@ -70,9 +82,9 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), BodyError> {
     }
 }
 
-/// Reads a whole body within the limits. What comes after an error is not read; the connection
+/// Reads a whole body within the limits and the share of it, which grows with what arrives. What comes after an error is not read; the connection
 /// can't be used again then.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B, limits: &HttpLimits) -> Result<Bytes, BodyError>
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B, limits: &HttpLimits, share: &mut Share) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -86,10 +98,10 @@ where
     if least > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    tokio::time::timeout(limits.body_timeout, collect(body, limit, least)).await.unwrap_or(Err(BodyError::TooSlow))
+    tokio::time::timeout(limits.body_timeout, collect(body, limit, least, share)).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
-async fn collect<B>(mut body: B, limit: usize, least: usize) -> Result<Bytes, BodyError>
+async fn collect<B>(mut body: B, limit: usize, least: usize, share: &mut Share) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -103,6 +115,7 @@ where
         if data.len() > limit.saturating_sub(so_far) {
             return Err(BodyError::TooLarge { limit });
         }
+        share.grow(so_far + data.len())?;
         if so_far == 0 {
             // Most bodies are one piece, and it need not be copied.
             first = data;

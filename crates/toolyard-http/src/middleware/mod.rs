@@ -4,6 +4,7 @@
 pub(crate) mod admission;
 pub(crate) mod authority;
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod flood;
 pub(crate) mod headers;
 pub(crate) mod hosts;

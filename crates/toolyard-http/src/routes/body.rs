@@ -4,10 +4,12 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep_until};
 use toolyard_server::HttpBody;
 
 use super::{guarded::Ended, sse::Messages};
@@ -17,6 +19,7 @@ use crate::early::Spliced;
 pub(crate) struct Answer {
     content: Content,
     ended: Option<Ended>,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 pub(crate) enum Content {
@@ -36,11 +39,18 @@ impl Answer {
         self.ended = Some(ended);
         self
     }
+
+    /// Ends the body then, if it is a stream; one that listens must not outlive its token.
+    pub(super) fn no_longer_than(mut self, until: Option<Instant>) -> Self {
+        let streams = !self.is_end_stream() && self.size_hint().exact().is_none();
+        self.deadline = until.filter(|_| streams).map(|until| Box::pin(sleep_until(until.into())));
+        self
+    }
 }
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Self {
-        Self { content, ended: None }
+        Self { content, ended: None, deadline: None }
     }
 }
 
@@ -50,6 +60,10 @@ impl Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
+        if this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            this.deadline = None;
+            this.content = Content::Empty;
+        }
         let frame = match &mut this.content {
             Content::Empty => Poll::Ready(None),
             Content::Whole(bytes) => {

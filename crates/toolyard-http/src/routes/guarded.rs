@@ -20,18 +20,21 @@ use crate::{
     middleware::{
         admission::Permit,
         body::{self, BodyError},
+        budget::Share,
         request_id::RequestId,
     },
 };
 
 /// How much of a refused body is read on, and for how long.
 const LINGER_BYTES: usize = 64 << 20;
+/// The same when nothing of it was read, which anybody can bring about.
+const LINGER_UNREAD_BYTES: usize = 8 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
 impl App {
     /// `POST /mcp`: a message of either era.
     pub(super) async fn post(&self, mut head: Parts, incoming: Incoming, id: &RequestId) -> Response<Answer> {
-        let (grant, permit, body) = match self.admit(&mut head, incoming, id).await {
+        let Admitted { grant, place, body } = match self.admit(&mut head, incoming, id).await {
             Ok(admitted) => admitted,
             Err(response) => return response.map(Answer::from),
         };
@@ -42,8 +45,10 @@ impl App {
         }
         let method = seen.method_label();
         // Whoever only listens must not keep others from calling; the service counts these itself.
-        let permit = (method != "subscriptions/listen").then_some(permit);
-        let early = seen.kind == PeekKind::Request && method != "initialize" && permit.is_some();
+        let listens = method == "subscriptions/listen";
+        let place = (!listens).then_some(place);
+        let until = grant.until.filter(|_| listens);
+        let early = seen.kind == PeekKind::Request && method != "initialize" && !listens;
         hand_over(&mut head, grant, id);
         let request = Request::from_parts(head, Full::new(body.clone()));
         let answered = if early {
@@ -52,8 +57,8 @@ impl App {
             Ok(self.served(request).await)
         };
         let response = answered.unwrap_or_else(|early::Panicked| reply::error(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
-        let ended = Ended { metrics: self.parts.metrics.clone(), method, began, status: response.status(), _permit: permit };
-        response.map(|content| Answer::from(content).until(ended))
+        let ended = Ended { metrics: self.parts.metrics.clone(), method, began, status: response.status(), _place: place };
+        response.map(|content| Answer::from(content).until(ended).no_longer_than(until))
     }
 
     /// `GET` and `DELETE` of `/mcp`: sessions of the handshake era.
@@ -65,8 +70,10 @@ impl App {
         if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
             return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
         }
+        let until = grant.until;
         hand_over(&mut head, grant, id);
-        self.served(Request::from_parts(head, Full::default())).await.map(Answer::from)
+        let response = self.served(Request::from_parts(head, Full::default())).await;
+        response.map(|content| Answer::from(content).no_longer_than(until))
     }
 
     /// What the service says at its own pace. Its future is large, and boxed it is not part of what
@@ -76,22 +83,24 @@ impl App {
     }
 
     /// `GET /sse`.
-    pub(super) async fn open_stream(&self, mut head: Parts, id: &RequestId) -> Reply {
-        let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND) };
+    pub(super) async fn open_stream(&self, mut head: Parts, id: &RequestId) -> Response<Answer> {
+        let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND).map(Answer::from) };
         let grant = match self.identify(&mut head, id).await {
             Ok(grant) => grant,
-            Err(response) => return response,
+            Err(response) => return response.map(Answer::from),
         };
         if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
-            return self.challenge(&refusal, Some(&grant), head.uri.path(), id);
+            return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
         }
-        streams.open(grant.principal, id.as_str().into(), self.limits())
+        let until = grant.until;
+        let response = streams.open(grant.principal, id.as_str().into(), self.limits());
+        response.map(|content| Answer::from(content).no_longer_than(until))
     }
 
     /// `POST /messages`.
     pub(super) async fn push(&self, mut head: Parts, incoming: Incoming, id: &RequestId) -> Reply {
         let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND) };
-        let (grant, _permit, body) = match self.admit(&mut head, incoming, id).await {
+        let Admitted { grant, place: _place, body } = match self.admit(&mut head, incoming, id).await {
             Ok(admitted) => admitted,
             Err(response) => return response,
         };
@@ -134,32 +143,41 @@ impl App {
         Ok(grant)
     }
 
-    /// The same for a request with a body, which gets a place among those that are worked on.
-    async fn admit(&self, head: &mut Parts, mut incoming: Incoming, id: &RequestId) -> Result<(Grant, Permit, Bytes), Reply> {
-        let grant = self.identify(head, id).await?;
-        let entered = self.admission.enter(grant.principal.name()).await;
-        let permit = entered.map_err(|busy| {
+    /// The same for a request with a body. It gets its place among those that are worked on only
+    /// once the body is here: a client that sends slowly must not keep others out.
+    async fn admit(&self, head: &mut Parts, mut incoming: Incoming, id: &RequestId) -> Result<Admitted, Reply> {
+        let grant = match self.identify(head, id).await {
+            Ok(grant) => grant,
+            Err(response) => {
+                linger_unread(head, incoming).await;
+                return Err(response);
+            }
+        };
+        let mut share = self.budget.share(grant.principal.name());
+        let read = match body::expect_json(&head.headers) {
+            Ok(()) => body::read(&head.headers, &mut incoming, self.limits(), &mut share).await,
+            Err(error) => Err(error),
+        };
+        let body = match read {
+            Ok(body) => body,
+            Err(error) => {
+                drop(share);
+                self.refused(error.reason(), Some(grant.principal.name()), id, head.uri.path());
+                if !matches!(error, BodyError::TooSlow | BodyError::Broken) {
+                    linger(incoming, LINGER_BYTES).await;
+                }
+                let response = reply::error(error.status(), &error.message());
+                return Err(if error == BodyError::NoRoom { reply::retry_after(response, 1) } else { response });
+            }
+        };
+        let permit = self.admission.enter(grant.principal.name()).await.map_err(|busy| {
             self.refused("busy", Some(grant.principal.name()), id, head.uri.path());
             reply::retry_after(
                 reply::error(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, try again later"),
                 busy.retry_after.seconds(),
             )
         })?;
-        let read = match body::expect_json(&head.headers) {
-            Ok(()) => body::read(&head.headers, &mut incoming, self.limits()).await,
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(body) => Ok((grant, permit, body)),
-            Err(error) => {
-                drop(permit);
-                self.refused(error.reason(), Some(grant.principal.name()), id, head.uri.path());
-                if matches!(error, BodyError::TooLarge { .. } | BodyError::Encoded | BodyError::NotJson) {
-                    linger(incoming).await;
-                }
-                Err(reply::error(error.status(), &error.message()))
-            }
-        }
+        Ok(Admitted { grant, place: Place { _permit: permit, _share: share }, body })
     }
 
     /// The challenge, if the token does not reach that far.
@@ -178,11 +196,31 @@ impl App {
     }
 }
 
+/// A request that is worked on.
+struct Admitted {
+    grant: Grant,
+    place: Place,
+    body: Bytes,
+}
+
+/// What a request holds until it is over.
+struct Place {
+    _permit: Permit,
+    _share: Share,
+}
+
+/// Reads a body that is refused unread, unless its client waits to be told to send it.
+pub(super) async fn linger_unread(head: &Parts, body: Incoming) {
+    if !head.headers.contains_key(header::EXPECT) {
+        linger(body, LINGER_UNREAD_BYTES).await;
+    }
+}
+
 /// Reads on for a moment: a client that is still sending when its connection closes sees a reset
 /// instead of the answer.
-async fn linger(mut body: Incoming) {
+async fn linger(mut body: Incoming, most: usize) {
     let reading = async {
-        let mut left = LINGER_BYTES;
+        let mut left = most;
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
@@ -205,7 +243,7 @@ pub(super) struct Ended {
     method: &'static str,
     began: Instant,
     status: StatusCode,
-    _permit: Option<Permit>,
+    _place: Option<Place>,
 }
 
 impl Drop for Ended {

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -21,13 +22,14 @@ use super::{
     reply::{self, Reply},
 };
 use crate::{
-    HttpLimits,
+    HttpLimits, Metrics,
     early::{COMMENT, event, stream_headers, ticks},
 };
 
 /// Streams that are open, by the id their client posts to.
 pub(crate) struct Streams {
     server: Server,
+    metrics: Metrics,
     /// What stands before `/messages` in the public address.
     prefix: String,
     max: usize,
@@ -53,9 +55,10 @@ pub(crate) enum Untaken {
 }
 
 impl Streams {
-    pub(crate) fn new(server: Server, public_path: &str, limits: &HttpLimits) -> Self {
+    pub(crate) fn new(server: Server, metrics: Metrics, public_path: &str, limits: &HttpLimits) -> Self {
         Self {
             server,
+            metrics,
             prefix: public_path.strip_suffix("/mcp").unwrap_or_default().to_owned(),
             max: limits.max_sessions,
             max_per_principal: limits.max_sessions_per_principal.min(limits.max_streams_per_principal),
@@ -81,7 +84,7 @@ impl Streams {
         open.sessions.insert(id.clone(), session);
         drop(open);
         let endpoint = Bytes::from(format!("event: endpoint\ndata: {}/messages?sessionId={id}\n\n", self.prefix));
-        let place = Place { streams: Arc::clone(self), id, name };
+        let place = Place { streams: Arc::clone(self), id, name, began: Instant::now() };
         let stream = Messages { first: Some(endpoint), messages, ticks: ticks(limits.keep_alive), _place: place };
         let mut response = Response::new(Content::Messages(stream));
         stream_headers(&mut response);
@@ -170,6 +173,7 @@ struct Place {
     streams: Arc<Streams>,
     id: String,
     name: Box<str>,
+    began: Instant,
 }
 
 impl Drop for Place {
@@ -184,5 +188,6 @@ impl Drop for Place {
         }
         drop(open);
         drop(session);
+        self.streams.metrics.session_ended(self.began.elapsed());
     }
 }

@@ -166,3 +166,74 @@ async fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
     let mut client = Client::over(TcpStream::connect(server.address).await.expect("it listens"));
     assert_eq!(client.call("demo_echo", json!({"text": "x"})).await.status, 200);
 }
+
+#[tokio::test]
+async fn bodies_that_do_not_arrive_keep_nobody_out() {
+    let server = TestServer::start(|config| {
+        config.limits.max_requests = 1;
+        config.limits.max_waiting = 0;
+    })
+    .await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.connect().await;
+        client.send_raw("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{").await;
+        slow.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.connect().await.call("demo_echo", json!({"text": "x"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn unfinished_bodies_of_one_caller_hold_a_quarter_of_the_bytes_and_give_them_back() {
+    let server = TestServer::start(|config| config.limits.max_body_bytes = 40 << 20).await;
+    let head =
+        format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", (33 << 20) + 1);
+    let large = "x".repeat(33 << 20);
+    let mut first = server.connect().await;
+    first.send_raw(head.clone() + &large).await;
+    until("the body", || server.held() >= 32 << 20).await;
+    let mut second = server.connect().await;
+    second.send_raw(head.clone() + &large + "x").await;
+    let reply = second.reply().await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.body);
+    assert_eq!(server.connect().await.call("demo_echo", json!({"text": "x"})).await.status, 200, "small ones are free");
+    first.send_raw("x").await;
+    assert_eq!(first.reply().await.status, 406);
+    until("its end", || server.held() == 0).await;
+    let mut third = server.connect().await;
+    third.send_raw(head + &large + "x").await;
+    assert_eq!(third.reply().await.status, 406);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_lot_without_looking_still_reads_why_it_is_refused() {
+    let server = TestServer::start(|config| {
+        config.auth.unauthenticated = false;
+        config.auth.tokens = vec![crate::testing::token("ci", "correct-horse-battery-staple-1")];
+        config.limits.rate = 1;
+    })
+    .await;
+    let large = "x".repeat(7 << 20);
+    let mut headers = post_headers();
+    let ask = async |headers: &[(String, String)]| {
+        let mut client = server.connect().await;
+        client.ask("POST", "/mcp", &borrowed(headers), &large).await.status
+    };
+    assert_eq!(ask(&headers).await, 401);
+    headers.push(("Authorization".to_owned(), "Bearer correct-horse-battery-staple-1".to_owned()));
+    assert_eq!(ask(&headers).await, 413);
+    assert_eq!(ask(&headers).await, 429);
+    headers.push(("Host".to_owned(), "evil.com".to_owned()));
+    assert_eq!(ask(&headers).await, 403);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_to_send_is_refused_at_once() {
+    let server = TestServer::start(|_| ()).await;
+    let mut client = server.connect().await;
+    let began = Instant::now();
+    client.send_raw("POST /mcp HTTP/1.1\r\nHost: evil.com\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n").await;
+    assert_eq!(client.reply().await.status, 403);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}

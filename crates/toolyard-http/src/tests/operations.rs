@@ -57,3 +57,33 @@ async fn metrics_count_calls_refusals_and_connections() {
     }
     assert_eq!(server.connect().await.ask("GET", "/metrics", &[], "").await.status, 404);
 }
+
+#[tokio::test]
+async fn the_endpoint_tells_that_the_server_can_not_work_as_well() {
+    let server = watched().await;
+    let mut client = server.connect().await;
+    let told = client.ask("GET", "/health", &[], "").await;
+    assert_eq!((told.status, &*told.body), (200, r#"{"status":"ok"}"#));
+    server.fail_audit();
+    let told = client.ask("GET", "/health", &[], "").await;
+    assert_eq!((told.status, &*told.body), (503, r#"{"status":"degraded"}"#));
+    assert_eq!(get(server.health, "/health").await.0, 503);
+}
+
+#[tokio::test]
+async fn metrics_count_how_long_streams_of_the_legacy_transport_were_open() {
+    let server = TestServer::start(|config| {
+        config.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.legacy_sse = true;
+    })
+    .await;
+    let mut stream = server.connect().await;
+    assert_eq!(stream.ask("GET", "/sse", &[], "").await.status, 200);
+    assert_eq!(server.streams(), 1);
+    drop(stream);
+    until("its end", || server.streams() == 0).await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let told = get(server.metrics, "/metrics").await.1;
+    let count = told.lines().find(|line| line.starts_with("mcp_server_session_duration_seconds_count")).unwrap_or_default();
+    assert!(count.ends_with(" 1"), "{count}: {told}");
+}

@@ -119,13 +119,19 @@ async fn cors_is_off_unless_an_origin_was_named_and_answers_exactly_that_one() {
     let reply = server.connect().await.ask("OPTIONS", "/mcp", &asks, "").await;
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (403, None));
 
-    let server = TestServer::start(|config| config.allowed_origins = vec![PAGE.to_owned()]).await;
+    let server = TestServer::start(|config| {
+        config.allowed_origins = vec![PAGE.to_owned()];
+        config.auth.unauthenticated = false;
+        config.auth.tokens = vec![crate::testing::token("ci", "correct-horse-battery-staple-1")];
+    })
+    .await;
     let reply = server.connect().await.ask("OPTIONS", "/mcp", &asks, "").await;
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, Some(PAGE)));
     assert_eq!(reply.header("access-control-allow-headers"), Some("content-type, authorization, mcp-param-id"));
     assert_eq!(reply.header("access-control-allow-methods"), Some("GET, POST, DELETE, OPTIONS"));
     assert_eq!(reply.header("access-control-allow-credentials"), None);
     let (mut headers, body) = stateless_call("demo_echo", json!({"text": "x"}));
+    headers.push(("Authorization".to_owned(), "Bearer correct-horse-battery-staple-1".to_owned()));
     headers.push(("Origin".to_owned(), PAGE.to_owned()));
     headers.push(("Sec-Fetch-Site".to_owned(), "cross-site".to_owned()));
     let reply = server.connect().await.ask("POST", "/mcp", &borrowed(&headers), &body).await;

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
-use super::*;
+use super::{super::budget::Budget, *};
 
 /// A body that arrives in pieces.
 #[derive(Default)]
@@ -48,8 +48,12 @@ fn limits(max_body_bytes: usize) -> HttpLimits {
     HttpLimits { max_body_bytes, body_timeout: Duration::from_secs(30), ..HttpLimits::default() }
 }
 
+fn share() -> Share {
+    Budget::new(0).share("a")
+}
+
 async fn read_all(body: Pieces, max: usize) -> Result<Bytes, BodyError> {
-    read(&HeaderMap::new(), body, &limits(max)).await
+    read(&HeaderMap::new(), body, &limits(max), &mut share()).await
 }
 
 #[tokio::test]
@@ -75,7 +79,7 @@ async fn rl1_a_body_over_the_limit_is_413_whatever_it_announces() {
 #[tokio::test]
 async fn rl1_an_announcement_reserves_little() {
     let body = Pieces { announced: Some(1 << 40), ..Pieces::of(&[b"a", b"b"]) };
-    let read = collect(body, usize::MAX, 1 << 40).await.expect("it fits");
+    let read = collect(body, usize::MAX, 1 << 40, &mut share()).await.expect("it fits");
     let grown = read.try_into_mut().expect("nobody else holds it");
     assert!(grown.capacity() <= MAX_TRUST, "{} bytes for two", grown.capacity());
 }
@@ -108,7 +112,7 @@ async fn rl6_a_compressed_body_is_415() {
         (&["Identity "], Ok(Bytes::from_static(b"{}"))),
     ] {
         let headers = encodings.iter().map(|encoding| (header::CONTENT_ENCODING, HeaderValue::from_static(encoding)));
-        let read = read(&headers.collect(), Full::new(Bytes::from_static(b"{}")), &limits(5)).await;
+        let read = read(&headers.collect(), Full::new(Bytes::from_static(b"{}")), &limits(5), &mut share()).await;
         assert_eq!(read, want, "{encodings:?}");
     }
     assert_eq!(BodyError::Encoded.status(), 415);
@@ -133,4 +137,20 @@ fn dr3_types_that_pages_may_send_unasked_are_415() {
         assert_eq!(expect_json(&headers), want, "{types:?}");
     }
     assert_eq!(BodyError::NotJson.status(), 415);
+}
+
+#[tokio::test]
+async fn a_body_for_which_others_left_no_room_is_503() {
+    let budget = Budget::new(0);
+    let mut others = budget.share("a");
+    assert_eq!(others.grow(64 << 20), Ok(()));
+    let large = vec![b'x'; 200 << 10];
+    let read_as = async |caller: &str, bytes: usize| {
+        let body = Pieces::of(&[&large[..bytes / 2], &large[bytes / 2..bytes]]);
+        read(&HeaderMap::new(), body, &limits(1 << 20), &mut budget.share(caller)).await.map(|body| body.len())
+    };
+    assert_eq!(read_as("a", 200 << 10).await, Err(BodyError::NoRoom));
+    assert_eq!(read_as("a", 64 << 10).await, Ok(64 << 10), "little is free");
+    assert_eq!(read_as("b", 200 << 10).await, Ok(200 << 10), "one caller does not take all");
+    assert_eq!(BodyError::NoRoom.status(), 503);
 }
