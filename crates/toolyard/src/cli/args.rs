@@ -141,7 +141,8 @@ pub(super) enum PolicyCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Load the configuration exactly as `serve` does.
+    /// Load the configuration as `serve` does, secrets and certificates included; no port is opened
+    /// and nobody is asked.
     Check(CheckArgs),
     /// Print the JSON Schema of the configuration file.
     Schema,
