@@ -164,7 +164,7 @@ mod tests {
             "toolyard tools",
             "toolyard serve --help",
             "toolyard serve --version",
-            "toolyard serve --wrkspace a",
+            "toolyard serve --unknown-option a",
             "toolyard --version serve",
         ] {
             assert!(serve_only(words(line).into_iter()).is_none(), "{line}");
