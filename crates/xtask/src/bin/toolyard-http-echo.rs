@@ -49,8 +49,9 @@ fn main() -> anyhow::Result<()> {
     let listen = settings.http().listen.clone().context("no `http.listen`")?;
     let http = settings.http().clone().config(listen, |_| Err("no secrets here".into()))?;
     let metrics = Metrics::new();
-    let yard =
-        Toolyard::builder().settings(settings).state_directory(state).workspace(workspace).tools(Toolset::new().with(Echo)).build()?;
+    let builder = Toolyard::builder().settings(settings).state_directory(state).workspace(workspace).tools(Toolset::new().with(Echo));
+    // As the program does it: figures of calls and of the trail, and turns of callers.
+    let yard = builder.metrics(&metrics).many_callers().build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(yard.serve_http(http, metrics, CancellationToken::new()))?;
     Ok(())
