@@ -67,12 +67,7 @@ impl Client {
     /// Does the handshake of a client with these capabilities.
     #[track_caller]
     pub fn initialize_with(&mut self, version: &str, capabilities: &Value) -> Value {
-        let hello = json!({
-            "protocolVersion": version,
-            "capabilities": capabilities,
-            "clientInfo": { "name": "toolyard-it", "version": "1" },
-        });
-        let result = self.request("initialize", hello).result().clone();
+        let result = self.request("initialize", hello(version, capabilities)).result().clone();
         self.notify("notifications/initialized", json!({}));
         result
     }
@@ -101,11 +96,7 @@ impl Client {
         let id = self.next_id;
         self.next_id += 1;
         if self.modern {
-            let known = params["_meta"].as_object().cloned().unwrap_or_default();
-            params["_meta"] = modern_meta(MODERN);
-            for (key, value) in known {
-                params["_meta"][key] = value;
-            }
+            add_modern_meta(&mut params);
         }
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.process.send(request.to_string().as_bytes(), false);
@@ -220,6 +211,25 @@ impl Drop for Client {
             return;
         }
         schemas::assert_valid(self.process.recording());
+    }
+}
+
+/// The parameters of `initialize`.
+#[must_use]
+pub fn hello(version: &str, capabilities: &Value) -> Value {
+    json!({
+        "protocolVersion": version,
+        "capabilities": capabilities,
+        "clientInfo": { "name": "toolyard-it", "version": "1" },
+    })
+}
+
+/// Completes parameters by what a modern request must carry; what they have of it stays.
+pub fn add_modern_meta(params: &mut Value) {
+    let known = params["_meta"].as_object().cloned().unwrap_or_default();
+    params["_meta"] = modern_meta(MODERN);
+    for (key, value) in known {
+        params["_meta"][key] = value;
     }
 }
 

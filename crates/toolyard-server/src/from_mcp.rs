@@ -11,7 +11,7 @@ use rmcp::{
 use serde::Deserialize;
 
 /// Methods of any protocol version; the SDK takes one with malformed parameters for a foreign one.
-const KNOWN_METHODS: [&str; 19] = [
+pub(crate) const KNOWN_METHODS: [&str; 19] = [
     "completion/complete",
     "initialize",
     "logging/setLevel",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{MODERN, modern_meta, names},
+    client::{MODERN, add_modern_meta, hello, names},
     http::{Connection, Request, Response},
     reply::Reply,
 };
@@ -54,12 +54,7 @@ impl Mcp {
     pub fn initialize(&mut self, version: &str, capabilities: &Value) -> Response {
         version.clone_into(&mut self.version);
         self.session = None;
-        let hello = json!({
-            "protocolVersion": version,
-            "capabilities": capabilities,
-            "clientInfo": { "name": "toolyard-it", "version": "1" },
-        });
-        let request = self.message("initialize", hello).without("MCP-Protocol-Version");
+        let request = self.message("initialize", hello(version, capabilities)).without("MCP-Protocol-Version");
         let response = self.connection.ask(&request);
         if response.status() == 200 {
             self.session = response.header("mcp-session-id").map(str::to_owned);
@@ -86,11 +81,7 @@ impl Mcp {
         let id = self.next_id;
         self.next_id += 1;
         if self.is_modern() {
-            let known = params["_meta"].as_object().cloned().unwrap_or_default();
-            params["_meta"] = modern_meta(MODERN);
-            for (key, value) in known {
-                params["_meta"][key] = value;
-            }
+            add_modern_meta(&mut params);
         }
         self.addressed(method, &json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
     }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    client::names,
+    client::{hello, names},
     http::{Connection, PATIENCE, Request, Response},
     reply::Reply,
     schemas,
@@ -62,12 +62,7 @@ impl SseClient {
     /// Does the handshake of a client with these capabilities and returns the answer to it.
     #[track_caller]
     pub fn initialize(&mut self, version: &str, capabilities: &Value) -> Value {
-        let hello = json!({
-            "protocolVersion": version,
-            "capabilities": capabilities,
-            "clientInfo": { "name": "toolyard-it", "version": "1" },
-        });
-        let result = self.request("initialize", hello).result().clone();
+        let result = self.request("initialize", hello(version, capabilities)).result().clone();
         self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         result
     }

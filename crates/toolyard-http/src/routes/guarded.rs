@@ -63,13 +63,10 @@ impl App {
 
     /// `GET` and `DELETE` of `/mcp`: sessions of the handshake era.
     pub(super) async fn listen(&self, mut head: Parts, id: &RequestId) -> Response<Answer> {
-        let grant = match self.identify(&mut head, id).await {
+        let grant = match self.identify_listener(&mut head, id).await {
             Ok(grant) => grant,
             Err(response) => return response.map(Answer::from),
         };
-        if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
-            return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
-        }
         let until = grant.until;
         hand_over(&mut head, grant, id);
         let response = self.served(Request::from_parts(head, Full::default())).await;
@@ -85,13 +82,10 @@ impl App {
     /// `GET /sse`.
     pub(super) async fn open_stream(&self, mut head: Parts, id: &RequestId) -> Response<Answer> {
         let Some(streams) = &self.streams else { return reply::empty(StatusCode::NOT_FOUND).map(Answer::from) };
-        let grant = match self.identify(&mut head, id).await {
+        let grant = match self.identify_listener(&mut head, id).await {
             Ok(grant) => grant,
             Err(response) => return response.map(Answer::from),
         };
-        if let Err(refusal) = self.parts.auth.check(&grant, Operation::Protocol) {
-            return self.challenge(&refusal, Some(&grant), head.uri.path(), id).map(Answer::from);
-        }
         let until = grant.until;
         let response = streams.open(grant.principal, id.as_str().into(), self.limits());
         response.map(|content| Answer::from(content).no_longer_than(until))
@@ -141,6 +135,15 @@ impl App {
             return Err(reply::retry_after(response, wait.seconds()));
         }
         Ok(grant)
+    }
+
+    /// The same for a request that calls no tool.
+    async fn identify_listener(&self, head: &mut Parts, id: &RequestId) -> Result<Grant, Reply> {
+        let grant = self.identify(head, id).await?;
+        match self.parts.auth.check(&grant, Operation::Protocol) {
+            Ok(()) => Ok(grant),
+            Err(refusal) => Err(self.challenge(&refusal, Some(&grant), head.uri.path(), id)),
+        }
     }
 
     /// The same for a request with a body. It gets its place among those that are worked on only

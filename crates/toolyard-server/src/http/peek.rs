@@ -6,6 +6,8 @@
 
 use memchr::{memchr2, memmem};
 
+use crate::from_mcp::KNOWN_METHODS;
+
 /// Deeper messages are refused before anything recursive reads them.
 const MAX_DEPTH: usize = 100;
 
@@ -22,35 +24,16 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// The `_meta` key by which a request says that it belongs to the stateless era.
 const VERSION_KEY: &[u8] = b"\"io.modelcontextprotocol/protocolVersion\"";
 
-/// Methods of any protocol version, for figures.
-const METHODS: [&str; 27] = [
-    "completion/complete",
-    "initialize",
-    "logging/setLevel",
+/// Notifications, and requests the SDK does not know, for figures.
+const OTHER_METHODS: [&str; 8] = [
     "notifications/cancelled",
     "notifications/elicitation/complete",
     "notifications/initialized",
     "notifications/progress",
     "notifications/roots/list_changed",
     "notifications/tasks/status",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "server/discover",
-    "subscriptions/listen",
-    "tasks/cancel",
-    "tasks/get",
     "tasks/list",
     "tasks/result",
-    "tasks/update",
-    "tools/call",
-    "tools/list",
-    "elicitation/create",
 ];
 
 /// What a body holds.
@@ -86,7 +69,7 @@ impl Peek<'_> {
     /// set, whatever clients send.
     pub fn method_label(&self) -> &'static str {
         match self.method {
-            Some(method) => METHODS.into_iter().find(|known| *known == method).unwrap_or("other"),
+            Some(method) => KNOWN_METHODS.into_iter().chain(OTHER_METHODS).find(|known| *known == method).unwrap_or("other"),
             None => "none",
         }
     }

@@ -122,29 +122,24 @@ async fn h5_a_notification_is_accepted_without_a_word() {
 
 #[tokio::test]
 async fn h12_a_client_that_goes_away_stops_the_work() {
-    let (watch, mut says) = Watch::new();
-    let recorder = Recorder::default();
-    let server = recorded(ApprovalFallback::Deny, Toolset::new().with(watch), &recorder);
-    let endpoint = Endpoint::of(&server, &HttpOptions::default(), recorder);
-    let request = stateless(call(1, "demo_watch", json!({})), json!({}));
-    tokio::select! {
-        _ = endpoint.ask("a", &request) => panic!("it does not end by itself"),
-        started = says.recv() => assert_eq!(started, Some("started")),
-    }
-    assert_eq!(says.recv().await, Some("stopped"));
-    assert_eq!(endpoint.recorder.outcome().await, "cancelled");
+    goes_away_from(&stateless(call(1, "demo_watch", json!({})), json!({}))).await;
 }
 
 #[tokio::test]
 async fn h12_a_client_that_goes_away_stops_work_that_may_report_progress() {
+    let mut request = stateless(call(1, "demo_watch", json!({})), json!({}));
+    request["params"]["_meta"]["progressToken"] = json!("p");
+    goes_away_from(&request).await;
+}
+
+/// Leaves a call once it runs; its work has to stop.
+async fn goes_away_from(request: &Value) {
     let (watch, mut says) = Watch::new();
     let recorder = Recorder::default();
     let server = recorded(ApprovalFallback::Deny, Toolset::new().with(watch), &recorder);
     let endpoint = Endpoint::of(&server, &HttpOptions::default(), recorder);
-    let mut request = stateless(call(1, "demo_watch", json!({})), json!({}));
-    request["params"]["_meta"]["progressToken"] = json!("p");
     tokio::select! {
-        _ = endpoint.ask("a", &request) => panic!("it does not end by itself"),
+        _ = endpoint.ask("a", request) => panic!("it does not end by itself"),
         started = says.recv() => assert_eq!(started, Some("started")),
     }
     assert_eq!(says.recv().await, Some("stopped"));
